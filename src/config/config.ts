@@ -1,0 +1,51 @@
+/** The settings of one berthd. Every field has a default; docs/configuration.md describes each. */
+
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
+
+export interface Config {
+  /** What survives a reboot. Flag --root. */
+  readonly root: string;
+  /** What does not. Flag --state. */
+  readonly state: string;
+  /** `unix:///absolute/path`. Flag --listen. */
+  readonly listen: string;
+  readonly logLevel: LogLevel;
+  /** `host:port`; port 0 picks one. Flag --stream-address. */
+  readonly streamAddress: string;
+  /** `host:port`, or empty for no metrics endpoint. Flag --metrics-address. */
+  readonly metricsAddress: string;
+  /** Flag --nri-socket. Empty: no NRI. */
+  readonly nriSocket: string;
+  readonly cni: {
+    readonly confDir: string;
+    readonly binDirs: readonly string[];
+    /** Where pinned network namespaces appear (`ip netns` reads /run/netns). */
+    readonly netnsDir: string;
+    /** Offer the built-in bridge network where confDir holds no configuration. */
+    readonly defaultNetwork: boolean;
+    /** Subnets of the built-in bridge network when the kubelet gave no pod CIDR. */
+    readonly defaultSubnets: readonly string[];
+    /** Seconds for one ADD or DEL of a whole list. */
+    readonly timeoutSeconds: number;
+  };
+  readonly registry: {
+    /** hosts.toml tree. Flag --registry-config-dir. */
+    readonly configDir: string;
+    /** Downloads at once over all pulls. */
+    readonly maxConcurrentDownloads: number;
+    /** Unpackers at once over all pulls. */
+    readonly maxConcurrentUnpacks: number;
+    /** Seconds without a byte after which a pull is given up. */
+    readonly progressTimeoutSeconds: number;
+  };
+  readonly runtime: {
+    /** `auto` asks the machine: systemd when it is PID 1 and manages the cgroup tree. */
+    readonly cgroupDriver: 'auto' | 'cgroupfs' | 'systemd';
+    /** Flag --allow-missing-controllers. */
+    readonly allowMissingControllers: boolean;
+    /** pids.max of every container; 0 for no limit. */
+    readonly pidsLimit: number;
+    /** Launches (sandboxes and containers) at once. */
+    readonly maxConcurrentLaunches: number;
+  };
+}
