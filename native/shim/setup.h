@@ -1,0 +1,77 @@
+/*
+ * The border between the shim's supervision (process tree, sockets, stdio, log) and the container's
+ * set-up (everything that happens inside the cloned child before it becomes the user's program).
+ */
+#ifndef BERTH_SHIM_SETUP_H
+#define BERTH_SHIM_SETUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "../common/error.h"
+
+/* Both files of the bundle, parsed and checked. Opaque; one per shim. */
+struct bundle;
+
+int bundle_load(const char *directory, struct bundle **out, struct error *err);
+void bundle_free(struct bundle *bundle);
+
+const char *bundle_id(const struct bundle *bundle);
+const char *bundle_log_path(const struct bundle *bundle);    /* NULL: no log */
+const char *bundle_cgroup_path(const struct bundle *bundle); /* NULL: stay in the shim's cgroup */
+bool bundle_terminal(const struct bundle *bundle);
+bool bundle_stdin(const struct bundle *bundle);
+bool bundle_stdin_once(const struct bundle *bundle);
+int bundle_oom_score_adj(const struct bundle *bundle, bool *present);
+
+/* Flags for clone3: the namespaces that the child gets new (CLONE_NEWNS always, NEWPID, NEWNET, …). */
+unsigned long bundle_clone_flags(const struct bundle *bundle);
+/*
+ * Opens the namespaces that must be joined by the shim itself before it clones (a PID namespace given
+ * by path: setns affects children only) and joins them. Called once, before clone.
+ */
+int bundle_join_before_clone(const struct bundle *bundle, struct error *err);
+
+/* The user as resolved inside the root; crosses the set-up pipe by value. */
+struct resolved_user {
+	uid_t uid;
+	gid_t gid;
+	int group_count;
+	gid_t groups[256];
+	char home[256];
+};
+
+/* What the child tells the shim when it stands ready. */
+struct setup_result {
+	struct resolved_user user;
+};
+
+/*
+ * Runs in the cloned child, as the container's init to be. Standard descriptors 0 to 2 are already the
+ * container's (with a terminal: `console_fd` is the slave side, also to appear as /dev/console; else
+ * -1). On return the process is in its root, ready for setup_finish. On failure the process exits.
+ */
+int setup_container(const struct bundle *bundle, int console_fd, struct setup_result *result, struct error *err);
+
+/*
+ * The last step, after START: drops to the user with its capabilities, rlimits, no_new_privs and filters,
+ * and executes the program. Returns only on failure.
+ */
+int setup_finish(const struct bundle *bundle, const struct setup_result *result, struct error *err);
+
+/* One exec into the running container. Strings live as long as the call. */
+struct exec_request {
+	char *const *args;  /* NULL-terminated, at least one */
+	bool terminal;
+};
+
+/*
+ * Runs in a process that the shim forked for an exec (already in the container's PID namespace and in
+ * its own cgroup leaf): joins the namespaces of `container_pidfd`, takes the container's user, environment,
+ * working directory, capabilities and limits, and executes. Returns only on failure.
+ */
+int setup_exec(const struct bundle *bundle, const struct setup_result *container, int container_pidfd,
+	       const struct exec_request *request, struct error *err);
+
+#endif
