@@ -1,0 +1,34 @@
+/**
+ * Generates src/cri-server/generated from proto/cri/v1/api.proto: the types of every message and
+ * service, and contract.json, the parsed contract that berthd loads instead of parsing the .proto.
+ *
+ * The output is not kept in git; `npm run generate` makes it in about a second.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { readProto } from './read-proto.ts';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const proto = 'proto/cri/v1/api.proto';
+const output = join(root, 'src/cri-server/generated');
+
+const typeOptions = [
+  '--keepCase',
+  '--longs=String',
+  '--enums=String',
+  '--defaults',
+  '--oneofs',
+  '--grpcLib=@grpc/grpc-js',
+  '--importFileExtension=.ts',
+];
+
+rmSync(output, { recursive: true, force: true });
+mkdirSync(output, { recursive: true });
+execFileSync(
+  process.execPath,
+  [join(root, 'node_modules/.bin/proto-loader-gen-types'), ...typeOptions, '-O', output, proto],
+  { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] },
+);
+writeFileSync(join(output, 'contract.json'), `${JSON.stringify(readProto(join(root, proto)))}\n`);
