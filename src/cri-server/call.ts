@@ -1,0 +1,174 @@
+/**
+ * The one wrapper around every RPC: request id, child logger, log line, metrics, deadline,
+ * cancellation, request check and error mapping. Handlers do none of it.
+ *
+ *   request → shutting down? → handler? → check → handler (context) → response
+ *                  │              │         │          │
+ *                  └──────────────┴─────────┴──────────┴→ catalogue error → gRPC status
+ *   and, whichever way it went, once: metrics, log line, timer released
+ */
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import type { handleServerStreamingCall, handleUnaryCall } from '@grpc/grpc-js';
+import type { Logger } from 'pino';
+import { BerthError } from '../errors/catalogue.ts';
+import type { CallContext } from '../telemetry/call-context.ts';
+import { logCall, noteSubject, type CallSubject } from './call-log.ts';
+import type { CallMetrics } from './call-metrics.ts';
+import { createCallSignal, type CallSignal } from './call-signal.ts';
+import { isExpected, statusName, toBerthError, toStatus } from './call-status.ts';
+import type { Handler, StreamHandler } from './handlers.ts';
+import { methodTraits } from './methods.ts';
+import { checkRequest } from './request-check.ts';
+
+export interface CallEnvironment {
+  readonly log: Logger;
+  readonly metrics: CallMetrics;
+  /** Calls that run, so that shutdown can abort them. */
+  readonly running: Set<RunningCall>;
+  shuttingDown(): boolean;
+}
+
+export interface RunningCall {
+  readonly streaming: boolean;
+  readonly signal: CallSignal;
+}
+
+export interface Method {
+  readonly name: string;
+  /** Message name of the request. */
+  readonly requestType: string;
+}
+
+/** What unary and streaming calls have in common. */
+interface AnyCall {
+  readonly request: object;
+  getDeadline(): Date | number;
+  on(event: 'cancelled', listener: () => void): unknown;
+}
+
+export function unaryCall(
+  method: Method,
+  handler: Handler<object, object> | undefined,
+  environment: CallEnvironment,
+): handleUnaryCall<object, object> {
+  return (call, callback) => {
+    const wrapped = new WrappedCall(method, call, environment, false);
+    void wrapped
+      .run(handler, async (run) => {
+        const response = await run(call.request, wrapped.context);
+        noteSubject(wrapped.subject, response);
+        return response;
+      })
+      .then(
+        (response) => callback(null, response),
+        (error: BerthError) => callback(toStatus(error)),
+      );
+  };
+}
+
+export function streamCall(
+  method: Method,
+  handler: StreamHandler<object, object> | undefined,
+  environment: CallEnvironment,
+): handleServerStreamingCall<object, object> {
+  return (call) => {
+    const wrapped = new WrappedCall(method, call, environment, true);
+    void wrapped
+      .run(handler, async (run) => {
+        for await (const response of run(call.request, wrapped.context)) {
+          wrapped.context.signal.throwIfAborted();
+          // A slow client slows the handler down instead of filling memory.
+          if (!call.write(response)) await once(call, 'drain', { signal: wrapped.context.signal });
+        }
+        wrapped.context.signal.throwIfAborted();
+      })
+      .then(
+        () => call.end(),
+        (error: BerthError) => call.emit('error', toStatus(error)),
+      );
+  };
+}
+
+/** The life of one call. */
+class WrappedCall {
+  readonly context: CallContext;
+  readonly subject: CallSubject = {};
+  readonly #method: Method;
+  readonly #call: AnyCall;
+  readonly #environment: CallEnvironment;
+  readonly #running: RunningCall;
+  readonly #startedAt = performance.now();
+
+  constructor(method: Method, call: AnyCall, environment: CallEnvironment, streaming: boolean) {
+    this.#method = method;
+    this.#call = call;
+    this.#environment = environment;
+    const deadline = call.getDeadline();
+    const clientDeadline = deadline instanceof Date ? deadline.getTime() : deadline;
+    const signal = createCallSignal(method.name, clientDeadline, methodTraits(method.name).maxSeconds);
+    this.#running = { streaming, signal };
+    const requestId = randomUUID();
+    this.context = {
+      requestId,
+      signal: signal.signal,
+      log: environment.log.child({ requestId, method: method.name }),
+    };
+  }
+
+  /** Runs `work` with the handler between start and finish; rejects with a BerthError alone. */
+  async run<AnyHandler, Result>(
+    handler: AnyHandler | undefined,
+    work: (handler: AnyHandler) => Promise<Result>,
+  ): Promise<Result> {
+    this.#start();
+    try {
+      const ready = this.#admit(handler);
+      const result = await work(ready);
+      this.#finish(undefined, undefined);
+      return result;
+    } catch (thrown) {
+      const error = toBerthError(this.#method.name, thrown, this.context.signal);
+      this.#finish(error, isExpected(thrown) ? undefined : thrown);
+      throw error;
+    }
+  }
+
+  #start(): void {
+    this.#environment.metrics.started(this.#method.name);
+    this.#environment.running.add(this.#running);
+    this.#call.on('cancelled', () => this.#onCancelled());
+  }
+
+  #admit<AnyHandler>(handler: AnyHandler | undefined): AnyHandler {
+    noteSubject(this.subject, this.#call.request);
+    const { name, requestType } = this.#method;
+    if (this.#environment.shuttingDown()) throw new BerthError('SHUTTING_DOWN', `${name}: berthd is shutting down`);
+    if (handler === undefined) throw new BerthError('NOT_IMPLEMENTED', `${name} is not implemented by this berthd`);
+    checkRequest(requestType, this.#call.request);
+    return handler;
+  }
+
+  /** gRPC reports a passed deadline as a cancellation too, at about the time of our own timer. */
+  #onCancelled(): void {
+    const deadline = Number(this.#call.getDeadline());
+    const { name } = this.#method;
+    if (Date.now() >= deadline) this.#running.signal.abort('DEADLINE', `${name}: the client's deadline passed`);
+    else this.#running.signal.abort('CANCELLED', `${name}: cancelled by the client`);
+  }
+
+  #finish(error: BerthError | undefined, unexpected: unknown): void {
+    const durationMs = performance.now() - this.#startedAt;
+    const { metrics, running } = this.#environment;
+    running.delete(this.#running);
+    this.#running.signal.done();
+    metrics.finished(this.#method.name, error === undefined ? 'OK' : statusName(error.status), durationMs / 1000);
+    logCall(this.context.log, {
+      durationMs,
+      subject: this.subject,
+      reading: methodTraits(this.#method.name).reading,
+      ...(error !== undefined && { error }),
+      ...(unexpected !== undefined && { unexpected }),
+    });
+  }
+}

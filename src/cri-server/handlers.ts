@@ -1,0 +1,37 @@
+/**
+ * The types that a service implements to be served over CRI: one function per RPC, which gets the
+ * decoded request and the call's context and returns the response. Everything around it (logging,
+ * metrics, deadline, cancellation, error mapping, request checks) is the call wrapper's.
+ *
+ * Types only: every layer may `import type` from here, none may import it at run time.
+ */
+import type { handleServerStreamingCall, handleUnaryCall } from '@grpc/grpc-js';
+import type { CallContext } from '../telemetry/call-context.ts';
+import type { ImageServiceHandlers } from './generated/runtime/v1/ImageService.ts';
+import type { RuntimeServiceHandlers } from './generated/runtime/v1/RuntimeService.ts';
+
+export type Handler<Request, Response> = (request: Request, context: CallContext) => Promise<Response>;
+
+/** A server-streaming RPC: an async generator. It ends when `context.signal` is aborted. */
+export type StreamHandler<Request, Response> = (request: Request, context: CallContext) => AsyncIterable<Response>;
+
+type HandlerOf<Grpc> =
+  Grpc extends handleServerStreamingCall<infer Request, infer Response>
+    ? StreamHandler<Request, Response>
+    : Grpc extends handleUnaryCall<infer Request, infer Response>
+      ? Handler<Request, Response>
+      : never;
+
+/** The generated handler interfaces also allow any other name; only the RPCs count here. */
+type MethodNames<Service> = keyof { [Name in keyof Service as string extends Name ? never : Name]: true };
+
+export type RuntimeHandlers = {
+  readonly [Name in MethodNames<RuntimeServiceHandlers> & keyof RuntimeServiceHandlers]: HandlerOf<RuntimeServiceHandlers[Name]>;
+};
+
+export type ImageHandlers = {
+  readonly [Name in MethodNames<ImageServiceHandlers> & keyof ImageServiceHandlers]: HandlerOf<ImageServiceHandlers[Name]>;
+};
+
+/** What berthd serves. An RPC without a handler answers UNIMPLEMENTED. */
+export type CriHandlers = Partial<RuntimeHandlers & ImageHandlers>;
