@@ -1,0 +1,113 @@
+/**
+ * The frames and the message catalogue of the launcher and shim protocol (docs/shim-protocol.md).
+ * The C side is native/common/protocol.h; both are tested against native/tests/fixtures/protocol.json.
+ */
+import { BerthError } from '../errors/catalogue.ts';
+
+export const protocolVersion = 1;
+
+export const messageType = {
+  HELLO: 1,
+  OK: 2,
+  ERROR: 3,
+  EVENT: 4,
+  SANDBOX_CREATE: 16,
+  SANDBOX_DELETE: 17,
+  CONTAINER_CREATE: 18,
+  SUBSCRIBE: 32,
+  START: 33,
+  KILL: 34,
+  REOPEN_LOG: 35,
+  EXEC: 36,
+  ATTACH: 37,
+  RESIZE: 38,
+  STDOUT: 48,
+  STDERR: 49,
+  STDIN: 50,
+  EXIT: 51,
+} as const;
+
+export type MessageType = (typeof messageType)[keyof typeof messageType];
+
+const headerBytes = 9;
+/** Largest payload of a frame, in bytes. */
+export const maxPayloadBytes = 1 << 20;
+
+const knownTypes: ReadonlySet<number> = new Set(Object.values(messageType));
+
+export interface Frame {
+  readonly type: MessageType;
+  readonly requestId: number;
+  readonly payload: Buffer;
+}
+
+/** One frame as bytes. An object becomes JSON. Throws SHIM_PROTOCOL when the payload is too large. */
+export function encodeFrame(type: MessageType, requestId: number, payload: object): Buffer {
+  const body = Buffer.isBuffer(payload) ? payload : Buffer.from(JSON.stringify(payload));
+  if (body.length > maxPayloadBytes) {
+    throw new BerthError('SHIM_PROTOCOL', `a message of ${body.length} bytes is over the limit of ${maxPayloadBytes}`);
+  }
+  const frame = Buffer.allocUnsafe(headerBytes + body.length);
+  frame.writeUInt32BE(body.length, 0);
+  frame.writeUInt32BE(requestId, 4);
+  frame.writeUInt8(type, 8);
+  body.copy(frame, headerBytes);
+  return frame;
+}
+
+/** Cuts a byte stream into frames. Throws SHIM_PROTOCOL on a frame that cannot be valid. */
+export class FrameDecoder {
+  #chunks: Buffer[] = [];
+  #buffered = 0;
+
+  *push(chunk: Buffer): Generator<Frame> {
+    this.#chunks.push(chunk);
+    this.#buffered += chunk.length;
+    while (this.#buffered >= headerBytes) {
+      const head = this.#peek(headerBytes);
+      const length = head.readUInt32BE(0);
+      const type = head.readUInt8(8);
+      if (length > maxPayloadBytes) throw new BerthError('SHIM_PROTOCOL', `a frame claims ${length} bytes`);
+      if (!isMessageType(type)) throw new BerthError('SHIM_PROTOCOL', `unknown message type ${type}`);
+      if (this.#buffered < headerBytes + length) return;
+      const requestId = head.readUInt32BE(4);
+      this.#take(headerBytes);
+      yield { type, requestId, payload: this.#take(length) };
+    }
+  }
+
+  #peek(count: number): Buffer {
+    const first = this.#chunks[0];
+    if (first !== undefined && first.length >= count) return first;
+    const whole = Buffer.concat(this.#chunks);
+    this.#chunks = [whole];
+    return whole;
+  }
+
+  #take(count: number): Buffer {
+    const source = this.#peek(count);
+    const rest = source.subarray(count);
+    this.#chunks.shift();
+    if (rest.length > 0) this.#chunks.unshift(rest);
+    this.#buffered -= count;
+    return source.subarray(0, count);
+  }
+}
+
+function isMessageType(value: number): value is MessageType {
+  return knownTypes.has(value);
+}
+
+/** The payload of a control frame. Throws SHIM_PROTOCOL when it is not one JSON object. */
+export function parseControl(frame: Frame): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(frame.payload.toString('utf8'));
+  } catch (cause) {
+    throw new BerthError('SHIM_PROTOCOL', `message of type ${frame.type} is not JSON`, { cause });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new BerthError('SHIM_PROTOCOL', `message of type ${frame.type} is not a JSON object`);
+  }
+  return value as Record<string, unknown>;
+}

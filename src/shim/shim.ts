@@ -1,0 +1,102 @@
+import { BerthError } from '../errors/catalogue.ts';
+import { Channel } from './channel.ts';
+import { connectShim } from './connect.ts';
+import { messageType, parseControl } from './protocol.ts';
+import type { Frame } from './protocol.ts';
+import { parseShimStatus } from './status.ts';
+import type { ShimStatus } from './status.ts';
+
+/** One container's shim, over its control connection. Rejections: NativeFailure, SHIM_UNAVAILABLE, the signal's reason. */
+export interface Shim {
+  /** The latest status heard from the shim. */
+  readonly status: ShimStatus;
+  /** Resolves when the shim has left the state `creating`, or rejects when its connection ends before. */
+  created(signal: AbortSignal): Promise<ShimStatus>;
+  start(signal: AbortSignal): Promise<{ readonly pid: number; readonly startedAt: bigint }>;
+  /** Signals the container's init, or with `all` every process of its cgroup. */
+  kill(signalNumber: number, all: boolean, signal: AbortSignal): Promise<void>;
+  reopenLog(signal: AbortSignal): Promise<void>;
+  close(): void;
+}
+
+export interface ShimObserver {
+  /** Every change of state, in order. */
+  onStatus(status: ShimStatus): void;
+  /** Once: the connection has ended. After `exited` or `failed` that is the normal end. */
+  onClose(): void;
+}
+
+/** Connects to the shim and subscribes to its events. */
+export async function attachShim(
+  target: { readonly id: string; readonly stateDir: string },
+  observer: ShimObserver,
+  signal: AbortSignal,
+): Promise<Shim> {
+  const socket = await connectShim(target.stateDir, target.id, signal);
+  const waiters = new Set<{ resolve(status: ShimStatus): void; reject(error: unknown): void }>();
+  let status: ShimStatus | undefined;
+  let ended: BerthError | undefined;
+
+  const adopt = (next: ShimStatus | undefined) => {
+    if (next === undefined) return;
+    status = next;
+    if (next.state !== 'creating') {
+      for (const waiter of waiters) waiter.resolve(next);
+      waiters.clear();
+    }
+    observer.onStatus(next);
+  };
+  const channel = new Channel(socket, {
+    peer: `shim of container ${target.id}`,
+    onFrame: (frame: Frame) => {
+      if (frame.type === messageType.EVENT) adopt(parseShimStatus(parseControl(frame)));
+    },
+    onClose: (error) => {
+      ended = error;
+      for (const waiter of waiters) waiter.reject(error);
+      waiters.clear();
+      observer.onClose();
+    },
+  });
+  try {
+    adopt(parseShimStatus(await channel.request(messageType.SUBSCRIBE, {}, signal)));
+  } catch (cause) {
+    channel.close();
+    throw cause;
+  }
+  const current = (): ShimStatus => {
+    if (status === undefined) throw new BerthError('SHIM_PROTOCOL', `shim of container ${target.id} gave no status`);
+    return status;
+  };
+
+  return {
+    get status() {
+      return current();
+    },
+    created(abort) {
+      if (current().state !== 'creating') return Promise.resolve(current());
+      if (ended !== undefined) return Promise.reject(ended);
+      return new Promise((resolve, reject) => {
+        const waiter = { resolve, reject };
+        waiters.add(waiter);
+        abort.addEventListener('abort', () => {
+          waiters.delete(waiter);
+          reject(abort.reason);
+        }, { once: true });
+      });
+    },
+    async start(abort) {
+      const result = await channel.request(messageType.START, {}, abort);
+      return { pid: Number(result['pid'] ?? 0), startedAt: BigInt(String(result['startedAt'] ?? '0')) };
+    },
+    async kill(signalNumber, all, abort) {
+      await channel.request(messageType.KILL, { signal: signalNumber, all }, abort);
+    },
+    async reopenLog(abort) {
+      await channel.request(messageType.REOPEN_LOG, {}, abort);
+    },
+    close() {
+      channel.close();
+    },
+  };
+}
