@@ -1,0 +1,73 @@
+/** OCI content descriptors (image-spec descriptor.md) and the media types that Berth understands. */
+
+import { BerthError } from '../../errors/catalogue.ts';
+import { isDigest } from '../digest.ts';
+
+export interface Descriptor {
+  readonly mediaType: string;
+  readonly digest: string;
+  /** Bytes. */
+  readonly size: number;
+}
+
+export const mediaType = {
+  ociIndex: 'application/vnd.oci.image.index.v1+json',
+  ociManifest: 'application/vnd.oci.image.manifest.v1+json',
+  ociConfig: 'application/vnd.oci.image.config.v1+json',
+  dockerList: 'application/vnd.docker.distribution.manifest.list.v2+json',
+  dockerManifest: 'application/vnd.docker.distribution.manifest.v2+json',
+  dockerConfig: 'application/vnd.docker.container.image.v1+json',
+} as const;
+
+export const manifestAccept: readonly string[] = [
+  mediaType.ociIndex,
+  mediaType.ociManifest,
+  mediaType.dockerList,
+  mediaType.dockerManifest,
+];
+
+export const indexTypes: ReadonlySet<string> = new Set([mediaType.ociIndex, mediaType.dockerList]);
+export const manifestTypes: ReadonlySet<string> = new Set([mediaType.ociManifest, mediaType.dockerManifest]);
+
+/** A compressed layer may be larger than this only where a registry lies. */
+const maxLayerBytes = 2 ** 42;
+
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** A manifest, index or config that is not what its specification says. */
+export function protocolError(what: string, problem: string): BerthError {
+  return new BerthError('REGISTRY_PROTOCOL', `${what}: ${problem}`);
+}
+
+export function parseJsonObject(content: Uint8Array, what: string): JsonObject {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(content));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw protocolError(what, `it is not JSON: ${reason}`);
+  }
+  return asObject(value, what);
+}
+
+export function asObject(value: unknown, what: string): JsonObject {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw protocolError(what, 'it is not a JSON object');
+  return value as JsonObject;
+}
+
+export function asArray(value: unknown, what: string): readonly unknown[] {
+  if (!Array.isArray(value)) throw protocolError(what, 'it is not an array');
+  return value;
+}
+
+export function parseDescriptor(value: unknown, what: string): Descriptor {
+  const { mediaType: type, digest, size } = asObject(value, what);
+  if (typeof type !== 'string') throw protocolError(what, 'mediaType is not a string');
+  if (typeof digest !== 'string' || !isDigest(digest)) {
+    throw protocolError(what, `digest is not sha256: and 64 hex digits`);
+  }
+  if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0 || size > maxLayerBytes) {
+    throw protocolError(what, 'size is not a length in bytes');
+  }
+  return { mediaType: type, digest, size };
+}

@@ -1,0 +1,184 @@
+/** HTTP to one endpoint and to where it redirects, on undici. Connections live as long as a pull. */
+
+import { readFile } from 'node:fs/promises';
+import { getCACertificates } from 'node:tls';
+import { Agent, EnvHttpProxyAgent } from 'undici';
+import type { Dispatcher } from 'undici';
+import { wrapError } from '../../errors/catalogue.ts';
+import { protocolError } from './descriptor.ts';
+import type { Endpoint } from './endpoint.ts';
+
+export interface HttpResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Dispatcher.ResponseData['body'];
+  /** False: the answer is another server's, which a redirect led to. */
+  readonly fromEndpoint: boolean;
+  /** The challenges of every WWW-Authenticate header. */
+  readonly challenges: readonly string[];
+}
+
+export interface HttpRequest {
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string | readonly string[]>>;
+  /** Sent to the URL's own origin and dropped for good by a redirect to another. */
+  readonly authorization: string | undefined;
+  readonly method?: 'GET' | 'POST';
+  readonly body?: string;
+  readonly signal: AbortSignal;
+}
+
+export interface TransportOptions {
+  /** Milliseconds without a byte after which a request is given up. */
+  readonly progressTimeout: number;
+  /** HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in either case. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+const maxRedirects = 5;
+const redirectStatus: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+
+export class Transport {
+  readonly #endpoint: Endpoint;
+  readonly #options: TransportOptions;
+  /** With the endpoint's client certificate and skip_verify. */
+  #own: Promise<Dispatcher> | undefined;
+  /** For other servers: trusts the same authorities, shows no certificate, always verifies. */
+  #foreign: Promise<Dispatcher> | undefined;
+
+  constructor(endpoint: Endpoint, options: TransportOptions) {
+    this.#endpoint = endpoint;
+    this.#options = options;
+  }
+
+  /** One exchange with its redirects. Throws what undici throws when there is no answer. */
+  async send(request: HttpRequest): Promise<HttpResponse> {
+    let url = request.url;
+    let authorization = request.authorization;
+    for (let hops = 0; ; hops += 1) {
+      const response = await this.#exchange(request, url, authorization);
+      const location = response.headers['location'];
+      if (!redirectStatus.has(response.status) || location === undefined || request.method === 'POST') return response;
+      await response.body.dump({ limit: 65_536, signal: request.signal });
+      const next = redirectTarget(url, location);
+      if (hops === maxRedirects) throw protocolError(request.url.href, `more than ${maxRedirects} redirects`);
+      if (next.origin !== url.origin) authorization = undefined;
+      url = next;
+    }
+  }
+
+  async #exchange(request: HttpRequest, url: URL, authorization: string | undefined): Promise<HttpResponse> {
+    const fromEndpoint = url.origin === this.#endpoint.origin;
+    // The token server is often another port of the registry's host, with the same certificate.
+    const sameHost = url.hostname === new URL(this.#endpoint.origin).hostname;
+    const response = await (await this.#dispatcher(sameHost)).request({
+      origin: url.origin,
+      path: url.pathname + url.search,
+      method: request.method ?? 'GET',
+      headers: {
+        'user-agent': 'berth',
+        ...headersOf(request.headers),
+        ...(fromEndpoint ? headersOf(this.#endpoint.headers) : {}),
+        ...(authorization === undefined ? {} : { authorization }),
+      },
+      body: request.body ?? null,
+      signal: request.signal,
+      headersTimeout: this.#options.progressTimeout,
+      bodyTimeout: this.#options.progressTimeout,
+    });
+    return {
+      status: response.statusCode,
+      headers: firstValues(response.headers),
+      body: response.body,
+      fromEndpoint,
+      challenges: allValues(response.headers['www-authenticate']),
+    };
+  }
+
+  #dispatcher(sameHost: boolean): Promise<Dispatcher> {
+    if (sameHost) return (this.#own ??= this.#connect(true));
+    return (this.#foreign ??= this.#connect(false));
+  }
+
+  async #connect(own: boolean): Promise<Dispatcher> {
+    const { tls, dialTimeout } = this.#endpoint;
+    const ca = await Promise.all(tls.ca.map(readPem));
+    const client = own ? tls.client : [];
+    const tlsOptions = {
+      timeout: dialTimeout,
+      rejectUnauthorized: !(own && tls.skipVerify),
+      ca: [...trustedByDefault(), ...ca],
+      ...(client.length === 0
+        ? {}
+        : {
+            cert: await Promise.all(client.map(({ cert }) => readPem(cert))),
+            key: await Promise.all(client.map(({ cert, key }) => readPem(key ?? cert))),
+          }),
+    };
+    const proxy = proxySettings(this.#options.environment);
+    if (proxy === undefined) return new Agent({ connect: tlsOptions });
+    return new EnvHttpProxyAgent({ ...proxy, connect: tlsOptions, requestTls: tlsOptions });
+  }
+
+  /** Ends every connection, also ones in use. */
+  async close(): Promise<void> {
+    for (const opening of [this.#own, this.#foreign]) {
+      const dispatcher = await opening?.catch(() => undefined);
+      await dispatcher?.destroy();
+    }
+  }
+}
+
+/** From https a redirect may not lead to plain HTTP: only the mirror file can allow that. */
+function redirectTarget(from: URL, location: string): URL {
+  if (!URL.canParse(location, from)) throw protocolError(from.host, `redirects to "${location.slice(0, 200)}", which is not a URL`);
+  const next = new URL(location, from);
+  const allowed = next.protocol === 'https:' || (next.protocol === 'http:' && from.protocol === 'http:');
+  if (!allowed) throw protocolError(from.host, `redirects from ${from.protocol} to ${next.protocol}, which is not allowed`);
+  next.username = '';
+  next.password = '';
+  return next;
+}
+
+let systemAuthorities: readonly string[] | undefined;
+
+/** What the operating system trusts, as Go programs do; Node's own list where the system has none. */
+function trustedByDefault(): readonly string[] {
+  systemAuthorities ??= getCACertificates('system');
+  return systemAuthorities.length === 0 ? getCACertificates('bundled') : systemAuthorities;
+}
+
+async function readPem(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    throw wrapError(`read the certificate file ${path}`, cause, 'CONFIG_INVALID');
+  }
+}
+
+function proxySettings(
+  environment: TransportOptions['environment'],
+): { httpProxy: string; httpsProxy: string; noProxy: string } | undefined {
+  const value = (name: string): string => environment[name.toLowerCase()] ?? environment[name] ?? '';
+  const settings = { httpProxy: value('HTTP_PROXY'), httpsProxy: value('HTTPS_PROXY'), noProxy: value('NO_PROXY') };
+  return settings.httpProxy === '' && settings.httpsProxy === '' ? undefined : settings;
+}
+
+function headersOf(headers: HttpRequest['headers']): Record<string, string | string[]> {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name, typeof value === 'string' ? value : [...value]]),
+  );
+}
+
+type RawHeaders = Readonly<Record<string, string | string[] | undefined>>;
+
+function firstValues(headers: RawHeaders): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(headers).flatMap(([name, value]) => allValues(value).slice(0, 1).map((first) => [name, first])),
+  ) as Record<string, string>;
+}
+
+function allValues(value: string | string[] | undefined): readonly string[] {
+  if (value === undefined) return [];
+  return typeof value === 'string' ? [value] : value;
+}

@@ -1,0 +1,150 @@
+/**
+ * Unpacked layers, known by diff ID and shared by everything that has them.
+ *
+ * A layer is `staged` (verified, usable by other pulls, gone after a restart) or `placed` (durable,
+ * under its own name). It stays while it has a holder; what has none is deleted by `removeUnused`.
+ */
+
+import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { BerthError } from '../../errors/catalogue.ts';
+import { digestHex } from '../digest.ts';
+import { layerPath, layerRecordFile, layerTree } from './paths.ts';
+import type { StorePaths } from './paths.ts';
+import type { Trash } from './trash.ts';
+import type { UnpackResult } from './unpacker.ts';
+
+/** What layer.json holds. */
+export type LayerRecord = UnpackResult;
+
+interface Layer {
+  readonly record: LayerRecord;
+  directory: string;
+  placed: boolean;
+  readonly holders: Set<string>;
+}
+
+export interface DiskUsage {
+  readonly bytes: number;
+  readonly inodes: number;
+}
+
+/** The layer's directory, its record and the root of its tree's parent are not in the unpacker's count. */
+const inodesBesideTree = 2;
+
+export class LayerStore {
+  readonly #paths: StorePaths;
+  readonly #trash: Trash;
+  readonly #layers = new Map<string, Layer>();
+  #bytes = 0;
+  #inodes = 0;
+  #stagings = 0;
+
+  constructor(paths: StorePaths, trash: Trash, placed: Iterable<LayerRecord>) {
+    this.#paths = paths;
+    this.#trash = trash;
+    for (const record of placed) this.#add(record, layerPath(paths, record.diffId), true);
+  }
+
+  has(diffId: string): boolean {
+    return this.#layers.has(diffId);
+  }
+
+  record(diffId: string): LayerRecord | undefined {
+    return this.#layers.get(diffId)?.record;
+  }
+
+  /** Absolute path of the layer in overlay form. */
+  tree(diffId: string): string {
+    return join(this.#layer(diffId).directory, layerTree);
+  }
+
+  usage(): DiskUsage {
+    return { bytes: this.#bytes, inodes: this.#inodes };
+  }
+
+  hold(diffId: string, holder: string): void {
+    this.#layer(diffId).holders.add(holder);
+  }
+
+  /** Gives up every layer that `holder` holds. */
+  release(holder: string): void {
+    for (const layer of this.#layers.values()) layer.holders.delete(holder);
+  }
+
+  /** A fresh directory to unpack into; `tree` in it is empty. */
+  async stage(diffId: string): Promise<{ readonly directory: string; readonly tree: string }> {
+    this.#stagings += 1;
+    const directory = join(this.#paths.staging, `layer-${this.#stagings}-${digestHex(diffId).slice(0, 12)}`);
+    const tree = join(directory, layerTree);
+    await mkdir(directory, { mode: 0o700 });
+    await mkdir(tree, { mode: 0o755 });
+    return { directory, tree };
+  }
+
+  /** Takes in a verified layer from a staging directory. */
+  async adopt(record: LayerRecord, directory: string, holder: string): Promise<void> {
+    await writeFile(join(directory, layerRecordFile), `${JSON.stringify(record)}\n`, { mode: 0o600 });
+    this.#add(record, directory, false).holders.add(holder);
+  }
+
+  async discard(directory: string): Promise<void> {
+    await this.#trash.remove(await this.#trash.take(directory));
+  }
+
+  /** Staged layers among these; they are to be flushed before they are placed. */
+  staged(diffIds: Iterable<string>): readonly string[] {
+    return [...new Set(diffIds)].filter((diffId) => !this.#layer(diffId).placed);
+  }
+
+  /** Moves a flushed layer to its final name. */
+  async place(diffId: string): Promise<void> {
+    const layer = this.#layer(diffId);
+    const destination = layerPath(this.#paths, diffId);
+    await rename(layer.directory, destination);
+    layer.directory = destination;
+    layer.placed = true;
+  }
+
+  /**
+   * Forgets layers without a holder and moves them to the trash. The first promise ends when their
+   * names are free again, the one inside it when their bytes are.
+   */
+  async removeUnused(): Promise<{ readonly removed: readonly LayerRecord[]; readonly done: Promise<void> }> {
+    const unused = [...this.#layers.values()].filter((layer) => layer.holders.size === 0);
+    for (const { record } of unused) this.#forget(record);
+    const places: string[] = [];
+    const failures: unknown[] = [];
+    for (const layer of unused) {
+      await this.#trash.take(layer.directory).then(
+        (place) => places.push(place),
+        (failure: unknown) => {
+          if ((failure as NodeJS.ErrnoException).code !== 'ENOENT') failures.push(failure);
+        },
+      );
+    }
+    const done = Promise.all(places.map((place) => this.#trash.remove(place))).then(() => undefined);
+    if (failures.length > 0) throw new AggregateError(failures, 'move unused layers to the trash');
+    return { removed: unused.map(({ record }) => record), done };
+  }
+
+  #add(record: LayerRecord, directory: string, placed: boolean): Layer {
+    const layer: Layer = { record, directory, placed, holders: new Set() };
+    this.#layers.set(record.diffId, layer);
+    this.#bytes += record.unpackedBytes;
+    this.#inodes += record.inodes + inodesBesideTree;
+    return layer;
+  }
+
+  #forget(record: LayerRecord): void {
+    if (!this.#layers.delete(record.diffId)) return;
+    this.#bytes -= record.unpackedBytes;
+    this.#inodes -= record.inodes + inodesBesideTree;
+  }
+
+  #layer(diffId: string): Layer {
+    const layer = this.#layers.get(diffId);
+    if (layer === undefined) throw new BerthError('INTERNAL', `layer ${diffId} is not in the store`);
+    return layer;
+  }
+}

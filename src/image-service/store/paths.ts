@@ -1,0 +1,57 @@
+/**
+ * Where the store keeps what. All of it is on one file system, so that a rename moves things into
+ * place:
+ *
+ *   ROOT/images/oci-layout, index.json      an OCI image layout (image-spec image-layout.md)
+ *   ROOT/images/blobs/sha256/HEX            indexes, manifests and configs; layers are not kept packed
+ *   ROOT/images/quarantine/                 what did not load
+ *   ROOT/layers/sha256/HEX/fs               a layer in overlay form, HEX being its diff ID
+ *   ROOT/layers/sha256/HEX/layer.json       its record
+ *   ROOT/staging/                           unfinished; emptied at every start
+ *   ROOT/trash/                             being deleted; emptied at every start
+ */
+
+import { join } from 'node:path';
+import { digestHex } from '../digest.ts';
+
+export interface StorePaths {
+  readonly root: string;
+  readonly images: string;
+  readonly layout: string;
+  readonly index: string;
+  /** The index before the last change, in case the last one does not load. */
+  readonly previousIndex: string;
+  readonly blobs: string;
+  readonly quarantine: string;
+  readonly layers: string;
+  readonly staging: string;
+  readonly trash: string;
+}
+
+export function storePaths(root: string): StorePaths {
+  const images = join(root, 'images');
+  return {
+    root,
+    images,
+    layout: join(images, 'oci-layout'),
+    index: join(images, 'index.json'),
+    previousIndex: join(images, 'index.previous.json'),
+    blobs: join(images, 'blobs', 'sha256'),
+    quarantine: join(images, 'quarantine'),
+    layers: join(root, 'layers', 'sha256'),
+    staging: join(root, 'staging'),
+    trash: join(root, 'trash'),
+  };
+}
+
+export function blobPath(paths: StorePaths, digest: string): string {
+  return join(paths.blobs, digestHex(digest));
+}
+
+export function layerPath(paths: StorePaths, diffId: string): string {
+  return join(paths.layers, digestHex(diffId));
+}
+
+/** The directory that overlay is given. */
+export const layerTree = 'fs';
+export const layerRecordFile = 'layer.json';

@@ -1,0 +1,85 @@
+/** Runs one short-lived native program: input in, at most a line of output back. */
+
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+
+export interface ProgramOutcome {
+  /** Undefined when a signal ended it. */
+  readonly exitCode: number | undefined;
+  readonly signal: string | undefined;
+  readonly stdout: string;
+  /** The end of it. */
+  readonly stderr: string;
+}
+
+const maxOutput = 64 * 1024;
+
+/**
+ * Returns when the program has ended and nothing of it is left. An abort, or a failure of the input,
+ * kills it and is thrown then. The program may end without reading all its input.
+ */
+export async function runProgram(
+  path: string,
+  args: readonly string[],
+  input: AsyncIterable<Buffer> | undefined,
+  signal: AbortSignal,
+): Promise<ProgramOutcome> {
+  signal.throwIfAborted();
+  const child = spawn(path, [...args], {
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    env: {},
+    cwd: '/',
+  });
+  const kill = (): void => {
+    child.kill('SIGKILL');
+  };
+  signal.addEventListener('abort', kill, { once: true });
+  try {
+    const ended = outcome(child);
+    const failure = input === undefined ? undefined : await feed(child, input);
+    if (failure !== undefined) kill();
+    const result = await ended;
+    signal.throwIfAborted();
+    if (failure !== undefined) throw failure;
+    return result;
+  } finally {
+    signal.removeEventListener('abort', kill);
+  }
+}
+
+/** Gives back the input's own failure; a program that stopped reading is told by its exit. */
+async function feed(child: ChildProcess, input: AsyncIterable<Buffer>): Promise<Error | undefined> {
+  if (child.stdin === null) return undefined;
+  let inputFailure: Error | undefined;
+  const watched = async function* (): AsyncGenerator<Buffer, void, undefined> {
+    try {
+      yield* input;
+    } catch (failure) {
+      inputFailure = failure instanceof Error ? failure : new Error(String(failure));
+      throw failure;
+    }
+  };
+  await pipeline(watched(), child.stdin).catch(() => undefined);
+  return inputFailure;
+}
+
+async function outcome(child: ChildProcess): Promise<ProgramOutcome> {
+  const [stdout, stderr, [code, signal]] = await Promise.all([
+    collect(child.stdout),
+    collect(child.stderr),
+    once(child, 'close') as Promise<[number | null, string | null]>,
+  ]);
+  return { exitCode: code ?? undefined, signal: signal ?? undefined, stdout, stderr };
+}
+
+/** The last 64 KiB. */
+async function collect(stream: Readable | null): Promise<string> {
+  let text = Buffer.alloc(0);
+  for await (const chunk of (stream ?? []) as AsyncIterable<Buffer>) {
+    text = Buffer.concat([text, chunk]).subarray(-maxOutput);
+  }
+  return text.toString('utf8');
+}
