@@ -1,0 +1,115 @@
+/**
+ * A registry that misbehaves: a proxy in front of a real one which, for the requests that a test
+ * names, cuts the connection, changes bytes, redirects or answers with something else.
+ */
+
+import { createServer, request as httpRequest } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+export type Fault =
+  /** Sends the first `after` bytes of the body, then resets the connection. */
+  | { readonly kind: 'cut'; readonly after: number }
+  /** Flips one bit of the body's byte at this offset. */
+  | { readonly kind: 'corrupt'; readonly at: number }
+  | { readonly kind: 'answer'; readonly status: number; readonly headers?: Readonly<Record<string, string>>; readonly body: string | Buffer }
+  | { readonly kind: 'redirect'; readonly to: string }
+  /** Never answers. */
+  | { readonly kind: 'hang' };
+
+export interface Rule {
+  readonly method?: string;
+  /** Tested against the path with its query. */
+  readonly path: RegExp;
+  readonly fault: Fault;
+  /** For how many requests; from then on the real registry answers. */
+  readonly times?: number;
+}
+
+export interface SeenRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: IncomingHttpHeaders;
+}
+
+export interface FaultyRegistry {
+  readonly host: string;
+  readonly url: string;
+  readonly seen: SeenRequest[];
+  /** Replaces the rules and forgets what was seen. */
+  setRules(...rules: readonly Rule[]): void;
+  stop(): Promise<void>;
+}
+
+export async function startFaultyRegistry(upstream: string): Promise<FaultyRegistry> {
+  let rules: { rule: Rule; left: number }[] = [];
+  const seen: SeenRequest[] = [];
+  const server = createServer((request, response) => {
+    const path = request.url ?? '/';
+    const method = request.method ?? 'GET';
+    seen.push({ method, path, headers: request.headers });
+    const hit = rules.find(({ rule, left }) => left > 0 && rule.path.test(path) && (rule.method ?? method) === method);
+    if (hit !== undefined) hit.left -= 1;
+    serve(upstream, request, response, hit?.rule.fault);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    host: `127.0.0.1:${port}`,
+    url: `http://127.0.0.1:${port}`,
+    seen,
+    setRules: (...next) => {
+      rules = next.map((rule) => ({ rule, left: rule.times ?? Number.POSITIVE_INFINITY }));
+      seen.length = 0;
+    },
+    stop: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function serve(upstream: string, request: IncomingMessage, response: ServerResponse, fault: Fault | undefined): void {
+  if (fault?.kind === 'hang') return;
+  if (fault?.kind === 'answer') {
+    response.writeHead(fault.status, { ...fault.headers });
+    response.end(fault.body);
+    return;
+  }
+  if (fault?.kind === 'redirect') {
+    response.writeHead(307, { location: fault.to });
+    response.end();
+    return;
+  }
+  const headers = { ...request.headers };
+  delete headers.host;
+  const forward = httpRequest(new URL(request.url ?? '/', upstream), { method: request.method, headers, agent: false }, (answer) => {
+    response.writeHead(answer.statusCode ?? 502, answer.headers);
+    passOn(answer, response, fault);
+  });
+  forward.once('error', () => response.destroy());
+  response.once('close', () => forward.destroy());
+  request.pipe(forward);
+}
+
+function passOn(answer: IncomingMessage, response: ServerResponse, fault: Fault | undefined): void {
+  let sent = 0;
+  answer.on('error', () => response.destroy());
+  answer.on('end', () => response.end());
+  answer.on('data', (data: Buffer) => {
+    const start = sent;
+    sent += data.length;
+    if (fault?.kind === 'cut' && sent >= fault.after) {
+      // Out with what may still go, then no orderly end.
+      response.write(data.subarray(0, fault.after - start), () => response.destroy());
+      answer.destroy();
+      return;
+    }
+    if (fault?.kind === 'corrupt' && fault.at >= start && fault.at < sent) {
+      data = Buffer.from(data);
+      data[fault.at - start] = (data[fault.at - start] ?? 0) ^ 1;
+    }
+    response.write(data);
+  });
+}

@@ -1,0 +1,86 @@
+/** A token server for docker-registry: checks user and password, issues signed bearer tokens. */
+
+import { createPrivateKey, sign } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { BASIC_AUTHORIZATION } from './registry.ts';
+import type { RegistryAuth } from './registry.ts';
+
+const SERVICE = 'berth-registry';
+const ISSUER = 'berth-token-server';
+
+const fixture = (name: string): string => readFileSync(new URL(`fixtures/${name}`, import.meta.url), 'utf8');
+
+export interface TokenServer {
+  /** What the registry has to be told. */
+  readonly auth: RegistryAuth & { readonly kind: 'token' };
+  /** `METHOD path?query` of each request, in order. */
+  readonly requests: readonly string[];
+  /** A token that allows to push to every repository given. */
+  pushAuthorization(repository: string): string;
+  stop(): Promise<void>;
+}
+
+interface Access {
+  readonly type: string;
+  readonly name: string;
+  readonly actions: readonly string[];
+}
+
+/** `anonymous` also gives pull tokens to who shows no password, as public registries do. */
+export async function startTokenServer(options: { readonly anonymous: boolean }): Promise<TokenServer> {
+  const requests: string[] = [];
+  const server = createServer((request, response) => {
+    requests.push(`${request.method} ${request.url}`);
+    answer(request, response, options.anonymous);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    auth: {
+      kind: 'token',
+      realm: `http://127.0.0.1:${port}/token`,
+      service: SERVICE,
+      issuer: ISSUER,
+      certificate: fixture('token-cert.pem'),
+    },
+    requests,
+    pushAuthorization: (repository) =>
+      `Bearer ${issue([{ type: 'repository', name: repository, actions: ['pull', 'push'] }])}`,
+    stop: () => new Promise((resolve) => server.close(() => resolve())),
+  };
+}
+
+function answer(request: IncomingMessage, response: ServerResponse, anonymous: boolean): void {
+  response.setHeader('connection', 'close');
+  const authorization = request.headers.authorization;
+  if (authorization === undefined ? !anonymous : authorization !== BASIC_AUTHORIZATION) {
+    response.writeHead(401, { 'content-type': 'application/json' });
+    response.end(JSON.stringify({ errors: [{ code: 'UNAUTHORIZED', message: 'wrong user or password' }] }));
+    return;
+  }
+  const url = new URL(request.url ?? '/', 'http://token');
+  const token = issue(url.searchParams.getAll('scope').flatMap((scope) => accessOf(scope)));
+  response.writeHead(200, { 'content-type': 'application/json' });
+  response.end(JSON.stringify({ token, expires_in: 300, issued_at: new Date().toISOString() }));
+}
+
+/** `repository:library/busybox:pull,push` */
+function accessOf(scope: string): Access[] {
+  const match = /^([^:]+):(.+):([^:]+)$/.exec(scope);
+  if (match === null) return [];
+  const [, type = '', name = '', actions = ''] = match;
+  return [{ type, name, actions: actions.split(',').filter((action) => action === 'pull') }];
+}
+
+function issue(access: readonly Access[]): string {
+  const certificate = fixture('token-cert.pem').replace(/-----[^-]+-----|\s/g, '');
+  const now = Math.floor(Date.now() / 1000);
+  const claims = { iss: ISSUER, sub: '', aud: SERVICE, exp: now + 300, nbf: now - 10, iat: now, jti: `${now}-${access.length}`, access };
+  const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const signed = `${encode({ typ: 'JWT', alg: 'ES256', x5c: [certificate] })}.${encode(claims)}`;
+  const key = createPrivateKey(fixture('token-key.pem'));
+  return `${signed}.${sign('sha256', Buffer.from(signed), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`;
+}
