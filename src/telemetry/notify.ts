@@ -33,20 +33,32 @@ const helperTimeoutMs = 10_000;
 export function createNotifier(options: NotifierOptions): Notifier {
   const socket = options.environment['NOTIFY_SOCKET'] ?? '';
   let pings: NodeJS.Timeout | undefined;
-  const send = async (...assignments: string[]): Promise<void> => {
-    if (socket === '') return;
+  let last = Promise.resolve();
+  let waiting = 0;
+  const deliver = async (assignments: readonly string[]): Promise<void> => {
     try {
       await run(options.helper, assignments, { env: { NOTIFY_SOCKET: socket }, timeout: helperTimeoutMs });
     } catch (error) {
       options.log.warn({ err: error, assignments }, 'the service manager could not be told');
     }
+    waiting -= 1;
+  };
+  /** One after another, so that they arrive in order. */
+  const send = (...assignments: string[]): Promise<void> => {
+    if (socket === '') return last;
+    waiting += 1;
+    last = last.then(() => deliver(assignments));
+    return last;
+  };
+  const ping = (): void => {
+    if (waiting === 0) void send('WATCHDOG=1');
   };
   return {
     async ready(status) {
       await send('READY=1', `STATUS=${oneLine(status)}`);
       const interval = watchdogIntervalMs(options.environment);
       if (socket === '' || interval === undefined) return;
-      pings ??= setInterval(() => void send('WATCHDOG=1'), interval).unref();
+      pings ??= setInterval(ping, interval).unref();
     },
     async stopping() {
       clearInterval(pings);
