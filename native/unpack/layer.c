@@ -1,0 +1,120 @@
+#include "layer.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <archive.h>
+#include <archive_entry.h>
+
+#include "content.h"
+#include "entry.h"
+
+/* What libarchive's callback needs. It can only report "failed", so our own account of it is kept here. */
+struct source {
+	struct stream *stream;
+	struct error failure;
+};
+
+static la_ssize_t read_block(struct archive *archive, void *data, const void **block)
+{
+	struct source *source = data;
+	ssize_t length = stream_next(source->stream, block, &source->failure);
+	if (length < 0)
+		archive_set_error(archive, source->failure.code, "%s", source->failure.message);
+	return length < 0 ? ARCHIVE_FATAL : length;
+}
+
+/*
+ * Only the tar reader, and no filters: decompressors and formats that layers never use would be attack
+ * surface and nothing else.
+ */
+static int open_archive(struct source *source, struct archive **out, struct error *err)
+{
+	struct archive *archive = archive_read_new();
+	if (archive == NULL)
+		return error_set(err, ENOMEM, "archive", "", "no memory for the archive reader");
+	*out = archive;
+	if (archive_read_support_format_tar(archive) != ARCHIVE_OK ||
+	    archive_read_open(archive, source, NULL, read_block, NULL) != ARCHIVE_OK)
+		return content_archive_error(archive, "", err);
+	return 0;
+}
+
+/* A set-group-id bit or a default ACL that the caller's directory inherited would be passed on to every entry. */
+static int prepare_root(int root_fd, struct error *err)
+{
+	if (fchown(root_fd, 0, 0) < 0 || fchmod(root_fd, 0755) < 0)
+		return error_errno(err, "write", "", "cannot prepare the destination");
+	if (fremovexattr(root_fd, "system.posix_acl_default") < 0 && errno != ENODATA && errno != EOPNOTSUPP)
+		return error_errno(err, "write", "", "cannot prepare the destination");
+	return 0;
+}
+
+static int check_entries(uint64_t entries, uint64_t inodes, uint64_t limit, struct error *err)
+{
+	if (entries <= limit && inodes <= limit)
+		return 0;
+	return error_set(err, EFBIG, "limit", "", "the layer has more than %llu entries", (unsigned long long)limit);
+}
+
+static int unpack_entries(struct unpacking *unpacking, uint64_t limit, struct error *err)
+{
+	struct archive_entry *entry;
+	uint64_t entries = 0;
+	int result = 0;
+
+	while (result == 0) {
+		int status = archive_read_next_header(unpacking->archive, &entry);
+		if (status == ARCHIVE_EOF)
+			break;
+		/* A warning is about a part of the header that cannot be shown in this locale, say. */
+		if (status < ARCHIVE_WARN)
+			return content_archive_error(unpacking->archive, "", err);
+		result = check_entries(++entries, tree_inodes(unpacking->tree), limit, err);
+		if (result == 0)
+			result = entry_unpack(unpacking, entry, err);
+	}
+	return result == 0 ? directories_apply(unpacking->directories, unpacking->tree, err) : result;
+}
+
+static int unpack_all(struct source *source, int root_fd, const struct layer_limits *limits,
+		      struct layer_result *result, struct error *err)
+{
+	struct unpacking unpacking = { 0 };
+	int status = tree_new(root_fd, &unpacking.tree, err);
+	if (status == 0)
+		status = directories_new(&unpacking.directories, err);
+	if (status == 0)
+		status = prepare_root(tree_root(unpacking.tree), err);
+	if (status == 0)
+		status = open_archive(source, &unpacking.archive, err);
+	if (status == 0)
+		status = unpack_entries(&unpacking, limits->max_entries, err);
+	/* Not before the archive is closed: its last block may still be in use. */
+	if (unpacking.archive != NULL)
+		archive_read_free(unpacking.archive);
+	result->unpacked_bytes = unpacking.written;
+	result->inodes = unpacking.tree == NULL ? 0 : tree_inodes(unpacking.tree);
+	directories_free(unpacking.directories);
+	tree_free(unpacking.tree);
+	if (source->failure.step[0] == '\0')
+		return status;
+	*err = source->failure;
+	return err->code > 0 ? -err->code : -EIO;
+}
+
+int layer_unpack(int input_fd, int root_fd, const struct layer_limits *limits, struct layer_result *result,
+		 struct error *err)
+{
+	struct source source = { 0 };
+	int status = stream_start(input_fd, limits->stream, &source.stream, err);
+	if (status < 0) {
+		close(root_fd);
+		return status;
+	}
+	status = unpack_all(&source, root_fd, limits, result, err);
+	return status < 0 ? status : stream_finish(source.stream, &result->totals, err);
+}

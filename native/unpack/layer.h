@@ -1,0 +1,28 @@
+/* A whole layer: stream, archive, tree. */
+#ifndef BERTH_UNPACK_LAYER_H
+#define BERTH_UNPACK_LAYER_H
+
+#include <stdint.h>
+
+#include "../common/error.h"
+#include "stream.h"
+
+struct layer_limits {
+	struct stream_limits stream;
+	uint64_t max_entries; /* of the archive, and inodes in the tree */
+};
+
+struct layer_result {
+	struct stream_totals totals;
+	uint64_t unpacked_bytes; /* file content written; holes do not count */
+	uint64_t inodes;
+};
+
+/*
+ * Unpacks the stream at `input_fd` into the directory at `root_fd`, which it takes over. After a failure
+ * the reading thread may still be blocked in its read: the process is to exit.
+ */
+int layer_unpack(int input_fd, int root_fd, const struct layer_limits *limits, struct layer_result *result,
+		 struct error *err);
+
+#endif

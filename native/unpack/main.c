@@ -1,0 +1,137 @@
+/*
+ * berth-unpack: one layer per process.
+ *
+ *   berth-unpack layer --dest DIR [--max-bytes N] [--max-entries N] [--max-ratio N]   < stream
+ *   berth-unpack sync DIR
+ *   berth-unpack remove DIR
+ *
+ * One line of JSON on standard output. Exit status 0, or 1 with {"error":{step,path,errno,errnoName,message}}.
+ * Steps: args, confine, read, decompress, archive, entry, limit, write, sync, remove.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../common/scope.h"
+#include "confine.h"
+#include "layer.h"
+#include "remove.h"
+#include "report.h"
+
+#define DEFAULT_MAX_BYTES (UINT64_C(128) << 30)
+#define DEFAULT_MAX_ENTRIES UINT64_C(4000000)
+/* Deflate cannot do more than 1032; only runs of one byte come near. */
+#define DEFAULT_MAX_RATIO UINT64_C(1000)
+
+struct layer_arguments {
+	const char *dest;
+	struct layer_limits limits;
+};
+
+static int parse_number(const char *name, const char *text, uint64_t *out, struct error *err)
+{
+	char *end;
+	errno = 0;
+	unsigned long long value = strtoull(text, &end, 10);
+	if (errno != 0 || *end != '\0' || text[0] < '0' || text[0] > '9' || value == 0)
+		return error_set(err, EINVAL, "args", name, "`%s` is not a positive number", text);
+	*out = value;
+	return 0;
+}
+
+static int parse_layer(int count, char **arguments, struct layer_arguments *parsed, struct error *err)
+{
+	for (int i = 0; i < count; i += 2) {
+		const char *name = arguments[i];
+		const char *value = i + 1 < count ? arguments[i + 1] : NULL;
+		int result = 0;
+		if (value == NULL)
+			return error_set(err, EINVAL, "args", name, "a value is missing");
+		if (strcmp(name, "--dest") == 0)
+			parsed->dest = value;
+		else if (strcmp(name, "--max-bytes") == 0)
+			result = parse_number(name, value, &parsed->limits.stream.max_bytes, err);
+		else if (strcmp(name, "--max-entries") == 0)
+			result = parse_number(name, value, &parsed->limits.max_entries, err);
+		else if (strcmp(name, "--max-ratio") == 0)
+			result = parse_number(name, value, &parsed->limits.stream.max_ratio, err);
+		else
+			result = error_set(err, EINVAL, "args", name, "unknown option");
+		if (result < 0)
+			return result;
+	}
+	return parsed->dest == NULL ? error_set(err, EINVAL, "args", "--dest", "the destination is missing") : 0;
+}
+
+static int run_layer(int count, char **arguments, struct error *err)
+{
+	struct layer_result result;
+	struct layer_arguments parsed = {
+		.limits = {
+			.stream = { .max_bytes = DEFAULT_MAX_BYTES, .max_ratio = DEFAULT_MAX_RATIO },
+			.max_entries = DEFAULT_MAX_ENTRIES,
+		},
+	};
+	int status = parse_layer(count, arguments, &parsed, err);
+	if (status < 0)
+		return status;
+	umask(0);
+	/* Names in PAX headers are UTF-8 and are to stay so. Built into glibc: nothing is read from disk. */
+	setlocale(LC_CTYPE, "C.UTF-8");
+	int root = confine(parsed.dest, err);
+	if (root < 0)
+		return root;
+	status = layer_unpack(STDIN_FILENO, root, &parsed.limits, &result, err);
+	if (status < 0)
+		return status;
+	return report_layer(&result) < 0 ? error_errno(err, "write", "", "cannot report") : 0;
+}
+
+static int run_sync(const char *path, struct error *err)
+{
+	scope_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return error_errno(err, "sync", path, "cannot open the directory");
+	if (syncfs(fd) < 0)
+		return error_errno(err, "sync", path, "cannot flush the file system");
+	return report_done() < 0 ? error_errno(err, "write", "", "cannot report") : 0;
+}
+
+static int run_remove(const char *path, struct error *err)
+{
+	int result = remove_tree(path, err);
+	if (result < 0)
+		return result;
+	return report_done() < 0 ? error_errno(err, "write", "", "cannot report") : 0;
+}
+
+static int run(int count, char **arguments, struct error *err)
+{
+	const char *command = count > 1 ? arguments[1] : "";
+
+	if (strcmp(command, "layer") == 0)
+		return run_layer(count - 2, arguments + 2, err);
+	if (strcmp(command, "sync") == 0 && count == 3)
+		return run_sync(arguments[2], err);
+	if (strcmp(command, "remove") == 0 && count == 3)
+		return run_remove(arguments[2], err);
+	return error_set(err, EINVAL, "args", command, "usage: berth-unpack layer --dest DIR | sync DIR | remove DIR");
+}
+
+int main(int count, char **arguments)
+{
+	struct error err = { 0 };
+
+	signal(SIGPIPE, SIG_IGN);
+	if (run(count, arguments, &err) == 0)
+		return 0;
+	report_error(&err);
+	/* Not exit(): the reading thread may be in the middle of anything. */
+	_exit(1);
+}

@@ -1,0 +1,66 @@
+#include "report.h"
+
+#include <stdio.h>
+
+/* Length of the well-formed UTF-8 sequence at `at`, or 0. Names in archives may be any bytes. */
+static int sequence(const unsigned char *at)
+{
+	int length = at[0] < 0x80 ? 1 : at[0] >= 0xc2 && at[0] < 0xe0 ? 2 : at[0] >= 0xe0 && at[0] < 0xf0 ? 3
+									   : at[0] >= 0xf0 && at[0] < 0xf5 ? 4 : 0;
+	for (int i = 1; i < length; i++) {
+		if ((at[i] & 0xc0) != 0x80)
+			return 0;
+	}
+	/* Overlong forms, surrogates, and what lies beyond U+10FFFF. */
+	if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf0 && at[1] < 0x90) ||
+	    (at[0] == 0xf4 && at[1] > 0x8f))
+		return 0;
+	return length;
+}
+
+static void print_string(const char *text)
+{
+	putchar('"');
+	for (const unsigned char *at = (const unsigned char *)text; *at != '\0';) {
+		int length = sequence(at);
+		if (length == 0)
+			printf("\\ufffd");
+		else if (*at == '"' || *at == '\\')
+			printf("\\%c", *at);
+		else if (*at < 0x20 || *at == 0x7f)
+			printf("\\u%04x", *at);
+		else
+			fwrite(at, 1, (size_t)length, stdout);
+		at += length == 0 ? 1 : length;
+	}
+	putchar('"');
+}
+
+static int finish(void)
+{
+	return fflush(stdout) == 0 && !ferror(stdout) ? 0 : -1;
+}
+
+int report_layer(const struct layer_result *result)
+{
+	printf("{\"digest\":\"%s\",\"diffId\":\"%s\",\"size\":%llu,\"unpackedBytes\":%llu,\"inodes\":%llu}\n",
+	       result->totals.digest, result->totals.diff_id, (unsigned long long)result->totals.input_bytes,
+	       (unsigned long long)result->unpacked_bytes, (unsigned long long)result->inodes);
+	return finish();
+}
+
+int report_done(void)
+{
+	printf("{}\n");
+	return finish();
+}
+
+int report_error(const struct error *err)
+{
+	printf("{\"error\":{\"step\":\"%s\",\"path\":", err->step);
+	print_string(err->path);
+	printf(",\"errno\":%d,\"errnoName\":\"%s\",\"message\":", err->code, error_name(err->code));
+	print_string(err->message);
+	printf("}}\n");
+	return finish();
+}
