@@ -58,6 +58,12 @@ export interface PodNetwork {
   tearDown(request: PodNetworkRequest, signal: AbortSignal): Promise<void>;
   /** Sandbox ids with a cached ADD, for reconciliation at start. */
   cached(): Promise<readonly string[]>;
+  /**
+   * At start: DEL for cached attachments of sandboxes that are not in the list, then, for networks of
+   * CNI 1.1, GC. Attachments made since start are left alone. The ids released; failures are logged
+   * and stay cached.
+   */
+  collect(validSandboxIds: readonly string[], signal: AbortSignal): Promise<readonly string[]>;
   /** The node's pod CIDR(s) from UpdateRuntimeConfig, comma separated; empty is ignored. */
   setPodCidr(cidr: string): Promise<void>;
   close(): Promise<void>;
