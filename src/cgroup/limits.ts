@@ -1,0 +1,98 @@
+import type { LinuxContainerResources__Output } from '../cri-server/generated/runtime/v1/LinuxContainerResources.ts';
+import { invalidField } from '../errors/catalogue.ts';
+
+/** One value for one file of a cgroup directory; written in order. */
+export interface CgroupWrite {
+  readonly file: string;
+  readonly value: string;
+}
+
+/**
+ * The cgroup v2 files for CRI resources (Documentation/admin-guide/cgroup-v2.rst). A zero or empty CRI
+ * field means "not given" and writes nothing. Throws INVALID_FIELD, naming the field below `field`.
+ */
+export function cgroupWrites(resources: LinuxContainerResources__Output | null, field: string): CgroupWrite[] {
+  if (resources === null) return [];
+  return [
+    ...cpuWrites(resources, field),
+    ...cpusetWrites(resources),
+    ...memoryWrites(resources, field),
+    ...hugepageWrites(resources, field),
+    ...unifiedWrites(resources, field),
+  ];
+}
+
+function cpuWrites(resources: LinuxContainerResources__Output, field: string): CgroupWrite[] {
+  const writes: CgroupWrite[] = [];
+  const quota = BigInt(resources.cpu_quota);
+  const period = BigInt(resources.cpu_period);
+  const shares = BigInt(resources.cpu_shares);
+  if (period < 0n || (period !== 0n && (period < 1000n || period > 1_000_000n))) {
+    throw invalidField(`${field}.cpu_period`, `${period} is not between 1000 and 1000000 microseconds`);
+  }
+  if (quota > 0n && quota < 1000n) throw invalidField(`${field}.cpu_quota`, `${quota} is below 1000 microseconds`);
+  if (quota !== 0n || period !== 0n) {
+    writes.push({ file: 'cpu.max', value: `${quota > 0n ? quota : 'max'} ${period === 0n ? 100_000n : period}` });
+  }
+  if (shares < 0n) throw invalidField(`${field}.cpu_shares`, `${shares} is negative`);
+  if (shares !== 0n) writes.push({ file: 'cpu.weight', value: String(weightOfShares(shares)) });
+  return writes;
+}
+
+/**
+ * cpu.weight (1 to 10000, default 100) for cpu.shares (2 to 262144, default 1024): a quadratic through
+ * the three pairs on logarithmic scales, so that the defaults meet, as runc 1.3 and crun 1.23 convert.
+ */
+export function weightOfShares(shares: bigint): number {
+  const clamped = Number(shares < 2n ? 2n : shares > 262_144n ? 262_144n : shares);
+  const log = Math.log2(clamped);
+  const exponent = (log * log + 125 * log) / 612 - 7 / 34;
+  return Math.min(10_000, Math.max(1, Math.ceil(Number((10 ** exponent).toFixed(6)))));
+}
+
+function cpusetWrites(resources: LinuxContainerResources__Output): CgroupWrite[] {
+  const writes: CgroupWrite[] = [];
+  if (resources.cpuset_cpus !== '') writes.push({ file: 'cpuset.cpus', value: resources.cpuset_cpus });
+  if (resources.cpuset_mems !== '') writes.push({ file: 'cpuset.mems', value: resources.cpuset_mems });
+  return writes;
+}
+
+function memoryWrites(resources: LinuxContainerResources__Output, field: string): CgroupWrite[] {
+  const limit = BigInt(resources.memory_limit_in_bytes);
+  const limitWithSwap = BigInt(resources.memory_swap_limit_in_bytes);
+  const writes: CgroupWrite[] = [];
+  if (limitWithSwap > 0n && limit > 0n) {
+    // The CRI counts memory and swap together, cgroup v2 counts swap alone.
+    if (limitWithSwap < limit) {
+      throw invalidField(`${field}.memory_swap_limit_in_bytes`, `${limitWithSwap} is below the memory limit ${limit}`);
+    }
+    writes.push({ file: 'memory.swap.max', value: String(limitWithSwap - limit) });
+  } else if (limitWithSwap === -1n) {
+    writes.push({ file: 'memory.swap.max', value: 'max' });
+  }
+  if (limit < -1n) throw invalidField(`${field}.memory_limit_in_bytes`, `${limit} is negative`);
+  if (limit !== 0n) writes.push({ file: 'memory.max', value: limit === -1n ? 'max' : String(limit) });
+  return writes;
+}
+
+function hugepageWrites(resources: LinuxContainerResources__Output, field: string): CgroupWrite[] {
+  return resources.hugepage_limits.flatMap(({ page_size, limit }, index) => {
+    if (!/^[1-9]\d*[KMG]B$/.test(page_size)) {
+      throw invalidField(`${field}.hugepage_limits[${index}].page_size`, `"${page_size}" is not a size such as 2MB`);
+    }
+    return [
+      { file: `hugetlb.${page_size}.rsvd.max`, value: limit },
+      { file: `hugetlb.${page_size}.max`, value: limit },
+    ];
+  });
+}
+
+function unifiedWrites(resources: LinuxContainerResources__Output, field: string): CgroupWrite[] {
+  return Object.entries(resources.unified).map(([file, value]) => {
+    // The key is a file name of the cgroup's own directory, and no interface file that moves or kills.
+    if (!/^[a-z][a-z0-9_]*(\.[A-Za-z0-9_]+)+$/.test(file) || file.startsWith('cgroup.')) {
+      throw invalidField(`${field}.unified`, `"${file}" is not a controller's file such as memory.high`);
+    }
+    return { file, value };
+  });
+}

@@ -1,0 +1,78 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { PodNetworkRequest, PortProtocol } from '../../pod-network/pod-network.ts';
+import type { SandboxPins } from '../../shim/launcher.ts';
+import type { LedgerEntry } from '../../state/ledger.ts';
+import { releaseEntries } from '../../state/ledger.ts';
+import type { SandboxRecord } from '../../state/sandbox.ts';
+import type { Runtime } from '../runtime.ts';
+import { namespaceOptions } from './validate.ts';
+
+/** Where the namespaces of a sandbox are pinned. */
+export function sandboxPins(runtime: Runtime, record: SandboxRecord): SandboxPins {
+  const options = namespaceOptions(record.config);
+  const directory = runtime.paths.namespaces(record.id);
+  return {
+    net: options.network === 'POD' ? runtime.paths.netns(record.id) : '',
+    ipc: options.ipc === 'POD' ? join(directory, 'ipc') : '',
+    uts: options.network === 'POD' ? join(directory, 'uts') : '',
+    pid: join(directory, 'pid'),
+    user: '',
+    shm: options.ipc === 'POD' ? join(directory, 'shm') : '',
+  };
+}
+
+/** The reaper of a shared PID namespace has a cgroup of its own beside the containers'. */
+export function reaperCgroup(record: SandboxRecord): string {
+  return join(record.cgroup.path, 'berth-reaper');
+}
+
+/** Makes the parents of the pin files. */
+export async function makePinDirectories(runtime: Runtime, record: SandboxRecord): Promise<void> {
+  await mkdir(runtime.paths.namespaces(record.id), { recursive: true, mode: 0o700 });
+  await mkdir(dirname(runtime.paths.netns(record.id)), { recursive: true, mode: 0o755 });
+}
+
+/** What CNI is told about the sandbox, at ADD and at DEL. */
+export function networkRequest(runtime: Runtime, record: SandboxRecord): PodNetworkRequest {
+  const { metadata, port_mappings, annotations, dns_config } = record.config;
+  return {
+    sandboxId: record.id,
+    netnsPath: runtime.paths.netns(record.id),
+    podNamespace: metadata?.namespace ?? '',
+    podName: metadata?.name ?? '',
+    podUid: metadata?.uid ?? '',
+    portMappings: port_mappings
+      .filter((port) => port.host_port > 0)
+      .map((port) => ({
+        protocol: port.protocol.toLowerCase() as PortProtocol,
+        containerPort: port.container_port,
+        hostPort: port.host_port,
+        hostIp: port.host_ip,
+      })),
+    annotations,
+    cgroupPath: record.cgroup.path,
+    dns: { servers: dns_config?.servers ?? [], searches: dns_config?.searches ?? [], options: dns_config?.options ?? [] },
+  };
+}
+
+/** Releases the entries of the sandbox's ledger in reverse; returns what could not be released. */
+export function releaseSandbox(
+  runtime: Runtime,
+  record: SandboxRecord,
+  entries: readonly LedgerEntry[],
+): Promise<{ left: LedgerEntry[]; errors: unknown[] }> {
+  const release = async (entry: LedgerEntry, signal: AbortSignal): Promise<void> => {
+    if (entry === 'network') await runtime.network.tearDown(networkRequest(runtime, record), signal);
+    if (entry === 'namespaces') {
+      await runtime.cgroups.kill(reaperCgroup(record));
+      await runtime.launcher.deleteSandbox(sandboxPins(runtime, record), signal);
+      await rm(runtime.paths.namespaces(record.id), { recursive: true, force: true });
+    }
+    if (entry === 'cgroup') {
+      await runtime.cgroups.remove(record.cgroup.own ? record.cgroup.path : reaperCgroup(record), signal);
+      for (const directory of record.cgroup.made.toReversed()) await runtime.cgroups.removeIfEmpty(directory);
+    }
+  };
+  return releaseEntries(entries, release, runtime.log.child({ sandbox: record.id }));
+}

@@ -1,0 +1,163 @@
+import { hostname as nodeHostname } from 'node:os';
+import { join } from 'node:path';
+import type { PodSandboxConfig__Output } from '../../cri-server/generated/runtime/v1/PodSandboxConfig.ts';
+import type { RuntimeHandlers } from '../../cri-server/handlers.ts';
+import { cgroupWrites } from '../../cgroup/limits.ts';
+import { BerthError, wrapError } from '../../errors/catalogue.ts';
+import { NativeFailure } from '../../shim/channel.ts';
+import { toBerthError } from '../../shim/native-error.ts';
+import { newId } from '../../state/ids.ts';
+import { sandboxName, sandboxTo } from '../../state/sandbox.ts';
+import type { SandboxRecord } from '../../state/sandbox.ts';
+import type { Runtime, Sandbox } from '../runtime.ts';
+import { writeSandboxFiles } from './files.ts';
+import { makePinDirectories, networkRequest, reaperCgroup, releaseSandbox, sandboxPins } from './resources.ts';
+import { namespaceOptions, validateSandbox } from './validate.ts';
+
+/** How long a sandbox may take to be made, in ms, whoever still waits for it. */
+const runDeadline = 240_000;
+
+/** Bytes of /dev/shm, as Docker and containerd size it. */
+const shmSize = 64 << 20;
+
+/**
+ * RunPodSandbox: a sandbox is ready when the call returns, or nothing of it is left.
+ *
+ * The work goes on when the caller gives up, because the kubelet will ask again for the same sandbox
+ * and then joins it.
+ */
+export function runPodSandbox(runtime: Runtime): RuntimeHandlers['RunPodSandbox'] {
+  return async (request, context) => {
+    const config = validateSandbox(request.config, request.runtime_handler);
+    const name = sandboxName(config);
+    const id = await runtime.sandboxNames.make(name, newId(), JSON.stringify(request), context.signal, (newSandboxId) =>
+      make(runtime, initialRecord(runtime, newSandboxId, name, config, request.runtime_handler)),
+    );
+    return { pod_sandbox_id: id };
+  };
+}
+
+function initialRecord(runtime: Runtime, id: string, name: string, config: PodSandboxConfig__Output, runtimeHandler: string): SandboxRecord {
+  const hostNetwork = namespaceOptions(config).network === 'NODE';
+  const parent = config.linux?.cgroup_parent ?? '';
+  return {
+    version: 1,
+    id,
+    name,
+    phase: 'creating',
+    config,
+    runtimeHandler,
+    createdAt: String(runtime.clock.nowNanos()),
+    bootId: runtime.bootId,
+    ips: [],
+    cniResult: null,
+    hostname: hostNetwork || config.hostname === '' ? (hostNetwork ? nodeHostname() : id.slice(0, 12)) : config.hostname,
+    cgroup: { path: runtime.cgroups.absolute(parent === '' ? `berth/${id}` : parent), made: [], own: parent === '' },
+    ledger: ['cgroup', 'namespaces', ...(hostNetwork ? [] : (['network'] as const))],
+  };
+}
+
+async function make(runtime: Runtime, initial: SandboxRecord): Promise<void> {
+  const made = await cgroupsToMake(runtime, initial.cgroup.path);
+  const sandbox: Sandbox = { record: { ...initial, cgroup: { ...initial.cgroup, made } } };
+  runtime.sandboxes.set(initial.id, sandbox);
+  const signal = AbortSignal.timeout(runDeadline);
+  try {
+    await runtime.launches.add(() => setUp(runtime, sandbox, signal));
+  } catch (cause) {
+    const error = cause instanceof NativeFailure
+      ? toBerthError(`run sandbox ${initial.id}`, cause.detail)
+      : wrapError(`run sandbox ${initial.id}`, cause);
+    await undo(runtime, sandbox);
+    throw error;
+  }
+}
+
+async function setUp(runtime: Runtime, sandbox: Sandbox, signal: AbortSignal): Promise<void> {
+  const { record } = sandbox;
+  await runtime.sandboxStore.save(record);
+  const files = writeSandboxFiles(runtime.sandboxStore.directoryOf(record.id), record.hostname, record.config);
+  files.catch(() => undefined);
+  await makeCgroups(runtime, record);
+  await makeNamespaces(runtime, record, signal);
+  const network = record.ledger.includes('network')
+    ? await runtime.network.setUp(networkRequest(runtime, record), signal)
+    : { ips: [], cniResult: null };
+  await files;
+  const ready = sandboxTo(record, 'ready', { ips: network.ips, cniResult: network.cniResult });
+  await runtime.sandboxStore.save(ready);
+  sandbox.record = ready;
+}
+
+/** Directories that are missing, or that another sandbox made: whichever goes last removes them. */
+async function cgroupsToMake(runtime: Runtime, path: string): Promise<string[]> {
+  const missing = await runtime.cgroups.missing(path);
+  const ours = [...runtime.sandboxes.values()].flatMap((other) => other.record.cgroup.made).filter((made) => `${path}/`.startsWith(`${made}/`));
+  return [...new Set([...ours, ...missing])].toSorted((a, b) => a.length - b.length);
+}
+
+async function makeCgroups(runtime: Runtime, record: SandboxRecord): Promise<void> {
+  const { overhead, resources } = record.config.linux ?? { overhead: null, resources: null };
+  // The kubelet limits the pod's cgroup itself where it made it.
+  const writes = record.cgroup.made.includes(record.cgroup.path)
+    ? [...cgroupWrites(overhead, 'config.linux.overhead'), ...cgroupWrites(resources, 'config.linux.resources')]
+    : [];
+  await runtime.cgroups.create(record.cgroup.path, writes);
+  if (namespaceOptions(record.config).pid === 'POD') await runtime.cgroups.create(reaperCgroup(record), []);
+}
+
+async function makeNamespaces(runtime: Runtime, record: SandboxRecord, signal: AbortSignal): Promise<void> {
+  const pins = sandboxPins(runtime, record);
+  const sharedPid = namespaceOptions(record.config).pid === 'POD';
+  await makePinDirectories(runtime, record);
+  await runtime.launcher.createSandbox(
+    {
+      ...pins,
+      pid: sharedPid ? pins.pid : '',
+      id: record.id,
+      hostname: pins.uts === '' ? '' : record.hostname,
+      sysctls: record.config.linux?.sysctls ?? {},
+      shmSize,
+      cgroup: sharedPid ? reaperCgroup(record) : '',
+    },
+    signal,
+  );
+}
+
+/** Takes everything back. What cannot be taken back keeps the sandbox listed, not ready, for Stop and Remove to retry. */
+async function undo(runtime: Runtime, sandbox: Sandbox): Promise<void> {
+  const { left } = await releaseSandbox(runtime, sandbox.record, sandbox.record.ledger);
+  if (left.length === 0) {
+    runtime.sandboxes.delete(sandbox.record.id);
+    await runtime.sandboxStore.remove(sandbox.record.id);
+    return;
+  }
+  sandbox.record = sandboxTo(sandbox.record, 'stopped', { ledger: left });
+  await runtime.sandboxStore.save(sandbox.record);
+}
+
+/**
+ * Makes sure that the sandbox has a shared PID namespace. A pod asked for without one gets it with the
+ * first container that wants to share.
+ */
+export async function ensureSharedPid(runtime: Runtime, sandbox: Sandbox, signal: AbortSignal): Promise<string> {
+  const { record } = sandbox;
+  const pid = sandboxPins(runtime, record).pid;
+  const cgroup = reaperCgroup(record);
+  if (await runtime.cgroups.exists(cgroup)) return pid;
+  if (record.phase !== 'ready') throw new BerthError('SANDBOX_NOT_READY', `sandbox ${record.id} is not ready`);
+  await runtime.cgroups.create(cgroup, []);
+  try {
+    const none = { net: '', ipc: '', uts: '', user: '', shm: '' };
+    await runtime.launcher.createSandbox({ ...none, pid, id: record.id, hostname: '', sysctls: {}, shmSize: 0, cgroup }, signal);
+  } catch (cause) {
+    await runtime.cgroups.remove(cgroup, signal);
+    throw cause;
+  }
+  return pid;
+}
+
+/** The directory of a sandbox's own files. */
+export function sandboxFile(runtime: Runtime, sandboxId: string, file: string): string {
+  return join(runtime.sandboxStore.directoryOf(sandboxId), file);
+}

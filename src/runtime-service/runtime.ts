@@ -1,0 +1,78 @@
+import { join } from 'node:path';
+import type PQueue from 'p-queue';
+import type { Logger } from 'pino';
+import type { Cgroups } from '../cgroup/cgroups.ts';
+import type { Config } from '../config/config.ts';
+import type { ImageProvider } from '../image-service/images.ts';
+import type { PodNetwork } from '../pod-network/pod-network.ts';
+import type { Launcher } from '../shim/launcher.ts';
+import type { Shim } from '../shim/shim.ts';
+import type { ContainerRecord } from '../state/container.ts';
+import type { IdIndex } from '../state/ids.ts';
+import type { KeyedLock } from '../state/keyed-lock.ts';
+import type { NameRegistry } from '../state/name-registry.ts';
+import type { RecordStore } from '../state/record-store.ts';
+import type { SandboxRecord } from '../state/sandbox.ts';
+import type { Clock } from '../telemetry/clock.ts';
+
+/** A sandbox in memory. Only `record` changes, and only through state/. */
+export interface Sandbox {
+  record: SandboxRecord;
+}
+
+/** A container in memory. */
+export interface Container {
+  record: ContainerRecord;
+  /** While its shim is connected. */
+  shim: Shim | undefined;
+  /** The stop signal has gone out; later calls only wait. */
+  stopSignalSent: boolean;
+  /** Resolves when the container has become `exited` (also from `creating` or `created`). */
+  readonly exited: PromiseWithResolvers<void>;
+}
+
+/** Everything that the RPCs of the runtime service share. */
+export interface Runtime {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly bootId: string;
+  readonly launcher: Launcher;
+  readonly cgroups: Cgroups;
+  readonly network: PodNetwork;
+  readonly images: ImageProvider;
+  readonly sandboxes: IdIndex<Sandbox>;
+  readonly containers: IdIndex<Container>;
+  readonly sandboxStore: RecordStore<SandboxRecord>;
+  readonly containerStore: RecordStore<ContainerRecord>;
+  readonly sandboxNames: NameRegistry;
+  readonly containerNames: NameRegistry;
+  readonly locks: KeyedLock;
+  /** Bounds launches (sandboxes and containers) at once. */
+  readonly launches: PQueue;
+  readonly paths: RuntimePaths;
+}
+
+export interface RuntimePaths {
+  /** Pin files of a sandbox's namespaces, except for the network's. */
+  namespaces(sandboxId: string): string;
+  netns(sandboxId: string): string;
+  /** Bundle, socket and status of a container's shim. */
+  shim(containerId: string): string;
+}
+
+export function runtimePaths(config: Config): RuntimePaths {
+  return {
+    namespaces: (id) => join(config.state, 'ns', id),
+    netns: (id) => join(config.cni.netnsDir, `berth-${id}`),
+    shim: (id) => join(config.state, 'shims', id),
+  };
+}
+
+/** Names of the runtime handlers; the empty one is the default. */
+export const runtimeHandlers: readonly string[] = ['', 'berth'];
+
+/** The containers of a sandbox, in order of creation. */
+export function containersOf(runtime: Runtime, sandboxId: string): Container[] {
+  return [...runtime.containers.values()].filter((container) => container.record.sandboxId === sandboxId);
+}
