@@ -5,7 +5,7 @@
  * The output is not kept in git; `npm run generate` makes it in about a second.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readProto } from './read-proto.ts';
@@ -24,11 +24,14 @@ const typeOptions = [
   '--importFileExtension=.ts',
 ];
 
-rmSync(output, { recursive: true, force: true });
-mkdirSync(output, { recursive: true });
+// Made beside and moved into place, so that whoever reads meanwhile finds the old or the new.
+const fresh = `${output}.${process.pid}`;
+mkdirSync(fresh, { recursive: true });
 execFileSync(
   process.execPath,
-  [join(root, 'node_modules/.bin/proto-loader-gen-types'), ...typeOptions, '-O', output, proto],
+  [join(root, 'node_modules/.bin/proto-loader-gen-types'), ...typeOptions, '-O', fresh, proto],
   { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] },
 );
-writeFileSync(join(output, 'contract.json'), `${JSON.stringify(readProto(join(root, proto)))}\n`);
+writeFileSync(join(fresh, 'contract.json'), `${JSON.stringify(readProto(join(root, proto)))}\n`);
+rmSync(output, { recursive: true, force: true });
+renameSync(fresh, output);

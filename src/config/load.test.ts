@@ -21,7 +21,7 @@ afterEach(async () => {
 async function load(...flags: string[]): Promise<LoadedConfig> {
   const command = parseCommandLine(['--config', file, ...flags]);
   if (command.action !== 'run') throw new Error('not a run');
-  return await loadConfig(command);
+  return loadConfig(command);
 }
 
 test('an empty file leaves the defaults', async () => {

@@ -23,15 +23,13 @@ type HandlerOf<Grpc> =
       : never;
 
 /** The generated handler interfaces also allow any other name; only the RPCs count here. */
-type MethodNames<Service> = keyof { [Name in keyof Service as string extends Name ? never : Name]: true };
-
-export type RuntimeHandlers = {
-  readonly [Name in MethodNames<RuntimeServiceHandlers> & keyof RuntimeServiceHandlers]: HandlerOf<RuntimeServiceHandlers[Name]>;
+type HandlersOf<Service> = {
+  readonly [Name in keyof Service as string extends Name ? never : Name]: HandlerOf<Service[Name]>;
 };
 
-export type ImageHandlers = {
-  readonly [Name in MethodNames<ImageServiceHandlers> & keyof ImageServiceHandlers]: HandlerOf<ImageServiceHandlers[Name]>;
-};
+export type RuntimeHandlers = HandlersOf<RuntimeServiceHandlers>;
+
+export type ImageHandlers = HandlersOf<ImageServiceHandlers>;
 
 /** What berthd serves. An RPC without a handler answers UNIMPLEMENTED. */
 export type CriHandlers = Partial<RuntimeHandlers & ImageHandlers>;
