@@ -33,6 +33,11 @@ export class BlobStream {
     return this.#clients.slice(this.#position + 1);
   }
 
+  /** The same blob from the start, from the server that this one came from last. */
+  again(): BlobStream {
+    return new BlobStream(this.#clients.slice(this.#position, this.#position + 1), this.#descriptor, this.#what, this.#retry);
+  }
+
   async *chunks(signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
     const failures: BerthError[] = [];
     for (let inRow = 0; ; ) {

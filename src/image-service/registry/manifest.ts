@@ -20,6 +20,7 @@ export interface ImageManifest {
   readonly config: Descriptor;
   /** Bottom layer first. */
   readonly layers: readonly Descriptor[];
+  readonly annotations: Readonly<Record<string, string>>;
 }
 
 export interface ImageIndex {
@@ -90,7 +91,17 @@ function parseImageManifest(document: JsonObject, what: string): ImageManifest {
     kind: 'manifest',
     config,
     layers: layers.map((value, position) => parseLayer(value, `${what}: layers[${position}]`)),
+    annotations: parseAnnotations(document['annotations'] ?? {}, `${what}: annotations`),
   };
+}
+
+function parseAnnotations(value: unknown, what: string): Readonly<Record<string, string>> {
+  const annotations: Record<string, string> = Object.create(null) as Record<string, string>;
+  for (const [key, content] of Object.entries(asObject(value, what))) {
+    if (typeof content !== 'string') throw protocolError(what, `"${key}" is not a string`);
+    annotations[key] = content;
+  }
+  return annotations;
 }
 
 const layerTypePattern =

@@ -26,6 +26,8 @@ export interface RemoteImage {
   /** Bottom layer first; as many as the config's diff IDs. */
   readonly layers: readonly RemoteLayer[];
   readonly imageConfig: ImageConfig;
+  /** The manifest's. */
+  readonly annotations: Readonly<Record<string, string>>;
   /** Index (when there is one), manifest and config. */
   readonly documents: readonly StoredDocument[];
 }
@@ -59,7 +61,7 @@ export async function resolveImage(
     found = await fetchManifest(session, descriptor.digest, descriptor.size, what, signal);
     documents.push(found.document);
   }
-  const { config, layers } = found.parsed;
+  const { config, layers, annotations } = found.parsed;
   const configContent = await session.first('pull', signal, (client) => client.smallBlob(config, `${what}: image config`, signal));
   if (configContent.length !== config.size) throw wrongSize(`${what}: image config`, config.size, configContent.length);
   documents.push({ descriptor: config, content: configContent });
@@ -70,6 +72,7 @@ export async function resolveImage(
     config,
     layers: pairLayers(layers, imageConfig.diffIds, what),
     imageConfig,
+    annotations,
     documents,
   };
 }

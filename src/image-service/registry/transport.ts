@@ -86,6 +86,8 @@ export class Transport {
       headersTimeout: this.#options.progressTimeout,
       bodyTimeout: this.#options.progressTimeout,
     });
+    // An answer that is dropped before it is read ends in an error event, which must not end berthd.
+    response.body.on('error', () => undefined);
     return {
       status: response.statusCode,
       headers: firstValues(response.headers),

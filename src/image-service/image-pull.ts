@@ -1,0 +1,151 @@
+/** One pull from reference to committed image; equal pulls at the same time are one. */
+
+import { createHash } from 'node:crypto';
+import type { Logger } from 'pino';
+import { BerthError, wrapError } from '../errors/catalogue.ts';
+import { waitUnlessAborted } from './bounded.ts';
+import type { LayerPuller } from './layer-pull.ts';
+import { formatReference, repositoryName } from './reference.ts';
+import type { ImageReference } from './reference.ts';
+import type { PullAuth } from './registry/credentials.ts';
+import type { Platform } from './registry/platform.ts';
+import { resolveImage } from './registry/resolve.ts';
+import type { RemoteImage } from './registry/resolve.ts';
+import { RegistrySession } from './registry/session.ts';
+import type { SessionOptions } from './registry/session.ts';
+import type { ImageStore } from './store/image-store.ts';
+import type { StoredImage } from './store/stored-image.ts';
+
+export interface ImagePullOptions {
+  readonly store: ImageStore;
+  readonly layerPuller: LayerPuller;
+  readonly session: SessionOptions;
+  readonly platform: Platform;
+  readonly log: Logger;
+}
+
+interface RunningPull {
+  readonly result: Promise<StoredImage>;
+  readonly controller: AbortController;
+  callers: number;
+}
+
+/** Milliseconds for which finished layers of a failed pull wait for its retry. */
+const leftoverLifetime = 10 * 60_000;
+
+export class ImagePuller {
+  readonly #options: ImagePullOptions;
+  readonly #running = new Map<string, RunningPull>();
+  #pulls = 0;
+  #leftovers: NodeJS.Timeout | undefined;
+
+  constructor(options: ImagePullOptions) {
+    this.#options = options;
+  }
+
+  /** Aborting `signal` ends the wait; the pull itself ends when nobody waits for it any more. */
+  async pull(reference: ImageReference, auth: PullAuth | undefined, signal: AbortSignal): Promise<StoredImage> {
+    signal.throwIfAborted();
+    const key = pullKey(reference, auth);
+    const pull = this.#running.get(key) ?? this.#start(key, reference, auth);
+    pull.callers += 1;
+    try {
+      return await waitUnlessAborted(pull.result, signal);
+    } finally {
+      pull.callers -= 1;
+      if (pull.callers === 0 && this.#running.get(key) === pull) {
+        this.#running.delete(key);
+        pull.controller.abort(new DOMException('the pull was cancelled', 'AbortError'));
+        // What remains of it is on nobody's behalf, but must be over before the caller goes on.
+        await pull.result.catch(() => undefined);
+      }
+    }
+  }
+
+  /** Ends all pulls and waits for them. */
+  async close(): Promise<void> {
+    clearTimeout(this.#leftovers);
+    const pulls = [...this.#running.values()];
+    const reason = new BerthError('SHUTTING_DOWN', 'berthd is stopping');
+    for (const { controller } of pulls) controller.abort(reason);
+    await Promise.allSettled(pulls.map(({ result }) => result));
+    clearTimeout(this.#leftovers);
+  }
+
+  #start(key: string, reference: ImageReference, auth: PullAuth | undefined): RunningPull {
+    const controller = new AbortController();
+    const result = this.#run(reference, auth, controller.signal).finally(() => {
+      if (this.#running.get(key) === pull) this.#running.delete(key);
+    });
+    // Its callers may all be gone by the time it fails.
+    result.catch(() => undefined);
+    const pull: RunningPull = { result, controller, callers: 0 };
+    this.#running.set(key, pull);
+    return pull;
+  }
+
+  async #run(reference: ImageReference, auth: PullAuth | undefined, signal: AbortSignal): Promise<StoredImage> {
+    const { store, session: sessionOptions, platform } = this.#options;
+    const name = formatReference(reference);
+    this.#pulls += 1;
+    const holder = `pull:${this.#pulls}`;
+    try {
+      const session = await RegistrySession.open(reference, auth, sessionOptions, signal);
+      try {
+        const remote = await resolveImage(session, reference, platform, signal);
+        await this.#pullLayers(session, remote, name, holder, signal);
+        return await store.commit(remote, namesOf(reference, remote), signal);
+      } finally {
+        await session.close();
+      }
+    } catch (cause) {
+      this.#removeLeftoversLater();
+      // The registry's messages name the image already, and the kubelet reads how they begin.
+      if (cause instanceof BerthError) throw cause;
+      throw wrapError(`pull ${name}`, cause);
+    } finally {
+      store.layers.release(holder);
+    }
+  }
+
+  /** All layers at once, as far as the bounds allow. The first failure ends the others. */
+  async #pullLayers(session: RegistrySession, remote: RemoteImage, name: string, holder: string, signal: AbortSignal): Promise<void> {
+    const failed = new AbortController();
+    const either = AbortSignal.any([signal, failed.signal]);
+    const clients = session.able('pull');
+    const layers = [...new Map(remote.layers.map((layer) => [layer.diffId, layer])).values()];
+    const pulls = layers.map(async (layer) => {
+      const what = `${name}: layer ${layer.descriptor.digest}`;
+      try {
+        await this.#options.layerPuller.ensure({ layer, clients, holder, what }, either);
+      } catch (failure) {
+        failed.abort(failure);
+        throw failure;
+      }
+    });
+    await Promise.allSettled(pulls);
+    signal.throwIfAborted();
+    failed.signal.throwIfAborted();
+  }
+
+  #removeLeftoversLater(): void {
+    clearTimeout(this.#leftovers);
+    this.#leftovers = setTimeout(() => {
+      this.#options.store.removeUnused().catch((failure: unknown) => {
+        this.#options.log.warn({ err: failure }, 'the finished layers of a failed pull could not be removed');
+      });
+    }, leftoverLifetime).unref();
+  }
+}
+
+/** A tag also makes the image known by what the tag stands for now. */
+function namesOf(reference: ImageReference, remote: RemoteImage): readonly string[] {
+  const byDigest = `${repositoryName(reference)}@${remote.target.digest}`;
+  return reference.digest === undefined ? [formatReference(reference), byDigest] : [byDigest];
+}
+
+/** Pulls with different credentials are different pulls: one must not ride on the other's rights. */
+function pullKey(reference: ImageReference, auth: PullAuth | undefined): string {
+  const proof = createHash('sha256').update(JSON.stringify(auth ?? null)).digest('hex');
+  return `${formatReference(reference)} ${proof}`;
+}

@@ -1,0 +1,85 @@
+/** Puts the image service together. */
+
+import PQueue from 'p-queue';
+import type { ImageHandlers as CriImageHandlers } from '../cri-server/handlers.ts';
+import { imageFsInfo } from './fs-info.ts';
+import { ImagePuller } from './image-pull.ts';
+import type { ImageProvider } from './images.ts';
+import { LayerPuller } from './layer-pull.ts';
+import { listImages } from './list.ts';
+import type { ImageServiceOptions } from './options.ts';
+import { createImageProvider } from './provider.ts';
+import { pullImage } from './pull.ts';
+import { formatReference, parseReference } from './reference.ts';
+import { hostPlatform } from './registry/platform.ts';
+import { defaultRetryPolicy } from './registry/retry.ts';
+import { removeImage } from './remove.ts';
+import { imageStatus } from './status.ts';
+import type { ImageStore } from './store/image-store.ts';
+import { openImageStore } from './store/open.ts';
+import { createUnpacker } from './store/unpacker.ts';
+import type { Unpacker } from './store/unpacker.ts';
+
+export type ImageHandlers = Pick<CriImageHandlers, 'ListImages' | 'ImageStatus' | 'PullImage' | 'RemoveImage' | 'ImageFsInfo'>;
+
+export interface ImageService {
+  readonly handlers: ImageHandlers;
+  readonly provider: ImageProvider;
+  /**
+   * Deletes what belongs to no image, container or pull. To be called once after a start, when the
+   * runtime service has retained the images of the containers that it found.
+   */
+  removeUnused(): Promise<void>;
+  /** Cancels pulls and waits for what is under way. */
+  close(): Promise<void>;
+}
+
+/** Opens the store under `options.root`; rejects only when the directory itself is unusable. */
+export async function createImageService(options: ImageServiceOptions): Promise<ImageService> {
+  const unpacker = createUnpacker(options.unpackProgram, options.unpackLimits ?? {});
+  const store = await openImageStore(options.root, unpacker, options.log);
+  const puller = createPuller(options, store, unpacker);
+  const pinned = new Set((options.pinnedImages ?? []).map((name) => formatReference(parseReference(name))));
+  return {
+    handlers: {
+      ListImages: async (request) => listImages(store, pinned, request),
+      ImageStatus: async (request) => imageStatus(store, pinned, request),
+      PullImage: (request, context) => pullImage(puller, request, context),
+      RemoveImage: (request, context) => removeImage(store, request, context),
+      ImageFsInfo: () => imageFsInfo(store, options),
+    },
+    provider: createImageProvider(store),
+    async removeUnused() {
+      const layers = await store.removeUnused();
+      if (layers.length > 0) options.log.info({ layers: layers.length }, 'removed layers that belonged to nothing');
+    },
+    async close() {
+      await puller.close();
+      await store.settle();
+    },
+  };
+}
+
+function createPuller(options: ImageServiceOptions, store: ImageStore, unpacker: Unpacker): ImagePuller {
+  const { registry, log } = options;
+  const retry = options.retry ?? defaultRetryPolicy;
+  const layerPuller = new LayerPuller({
+    layers: store.layers,
+    unpacker,
+    retry,
+    downloads: new PQueue({ concurrency: registry.maxConcurrentDownloads }),
+    unpacks: new PQueue({ concurrency: registry.maxConcurrentUnpacks }),
+  });
+  return new ImagePuller({
+    store,
+    layerPuller,
+    log,
+    platform: hostPlatform(),
+    session: {
+      configDir: registry.configDir,
+      retry,
+      progressTimeout: registry.progressTimeoutSeconds * 1000,
+      environment: options.environment ?? process.env,
+    },
+  });
+}

@@ -1,0 +1,31 @@
+/** What the image service is made from. */
+
+import type { Logger } from 'pino';
+import type { Config } from '../config/config.ts';
+import type { Clock } from '../telemetry/clock.ts';
+import type { DiskUsage } from './store/layer-store.ts';
+import type { RetryPolicy } from './registry/retry.ts';
+import type { UnpackLimits } from './store/unpacker.ts';
+
+export interface ImageServiceOptions {
+  /** The store keeps images/, layers/, staging/ and trash/ here. */
+  readonly root: string;
+  /** Absolute path of berth-unpack. */
+  readonly unpackProgram: string;
+  readonly registry: Config['registry'];
+  readonly log: Logger;
+  readonly clock: Clock;
+  /** The directory of the containers' writable layers; it exists when ImageFsInfo is asked. */
+  readonly containersDir: string;
+  /**
+   * What the containers' writable layers take. Undefined, or a function that answers undefined: not
+   * known, and ImageFsInfo leaves the figures out rather than inventing them.
+   */
+  readonly containerUsage?: (() => DiskUsage | undefined) | undefined;
+  /** References of images that the kubelet must not collect. */
+  readonly pinnedImages?: readonly string[] | undefined;
+  readonly unpackLimits?: UnpackLimits | undefined;
+  readonly retry?: RetryPolicy | undefined;
+  /** For the proxy variables; the process's own by default. */
+  readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
+}

@@ -1,0 +1,190 @@
+/**
+ * Images with their names, durable. Changes are made one at a time; reading is from memory and never
+ * waits for them.
+ *
+ * The order of a commit is what makes it safe against a power cut at any point: everything new is
+ * flushed in the staging area, renamed into place, and only then named by the index. What is in
+ * place without a name is a leftover that nothing shows and `removeUnused` deletes.
+ */
+
+import { copyFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import PQueue from 'p-queue';
+import type { Logger } from 'pino';
+import { BerthError, wrapError } from '../../errors/catalogue.ts';
+import type { RemoteImage } from '../registry/resolve.ts';
+import type { BlobStore } from './blob-store.ts';
+import { replaceFile, syncDirectory } from './durable.ts';
+import { ImageIndex } from './image-index.ts';
+import { formatIndex } from './index-file.ts';
+import type { DiskUsage, LayerRecord, LayerStore } from './layer-store.ts';
+import type { StorePaths } from './paths.ts';
+import { documentsOf, indexEntries, storedImage, withNames } from './stored-image.ts';
+import type { ImageName, StoredImage } from './stored-image.ts';
+import type { Trash } from './trash.ts';
+import type { Unpacker } from './unpacker.ts';
+
+export interface StoreParts {
+  readonly paths: StorePaths;
+  readonly layers: LayerStore;
+  readonly blobs: BlobStore;
+  readonly trash: Trash;
+  readonly unpacker: Unpacker;
+  readonly images: readonly StoredImage[];
+  readonly log: Logger;
+}
+
+export class ImageStore {
+  readonly #parts: StoreParts;
+  readonly #changes = new PQueue({ concurrency: 1 });
+  /** Image id → containers that use it. */
+  readonly #users = new Map<string, Set<string>>();
+  #index: ImageIndex;
+
+  constructor(parts: StoreParts) {
+    this.#parts = parts;
+    this.#index = new ImageIndex(parts.images);
+    for (const image of parts.images) this.#holdLayers(image);
+  }
+
+  get index(): ImageIndex {
+    return this.#index;
+  }
+
+  get layers(): LayerStore {
+    return this.#parts.layers;
+  }
+
+  usage(): DiskUsage {
+    const layers = this.#parts.layers.usage();
+    const blobs = this.#parts.blobs.usage();
+    return { bytes: layers.bytes + blobs.bytes, inodes: layers.inodes + blobs.inodes };
+  }
+
+  /** Makes a pulled image durable under `names`, which move here from any image that has them. */
+  commit(remote: RemoteImage, names: readonly string[], signal: AbortSignal): Promise<StoredImage> {
+    return this.#change(async () => {
+      signal.throwIfAborted();
+      const pulled = storedImage(remote, names);
+      await this.#place(remote, signal);
+      const before = this.#index.byId(pulled.id);
+      const image = before === undefined ? pulled : { ...pulled, names: new Map([...before.names, ...pulled.names]) };
+      const others = this.#index.all().filter(({ id }) => id !== image.id);
+      await this.#replaceIndex([...others.map((other) => withoutNames(other, names)), image]);
+      this.#holdLayers(image);
+      return image;
+    });
+  }
+
+  /** Takes all names from an image; what nobody uses goes. True when there was such an image. */
+  async remove(reference: string): Promise<boolean> {
+    const removal = await this.#change(async () => {
+      const image = this.#index.find(reference);
+      if (image === undefined) return undefined;
+      const others = this.#index.all().filter(({ id }) => id !== image.id);
+      const used = (this.#users.get(image.id)?.size ?? 0) > 0;
+      await this.#replaceIndex(used ? [...others, withNames(image, new Map())] : others);
+      if (!used) this.#releaseLayers(image.id);
+      return this.#removeUnreferenced();
+    });
+    await removal?.done;
+    return removal !== undefined;
+  }
+
+  /** See ImageProvider. Also for an image that lost its names while the container used it. */
+  retain(imageId: string, user: string): void {
+    if (this.#index.byId(imageId) === undefined) {
+      throw new BerthError('IMAGE_NOT_FOUND', `image ${imageId} is not in the store`);
+    }
+    const users = this.#users.get(imageId) ?? new Set();
+    this.#users.set(imageId, users.add(user));
+  }
+
+  release(imageId: string, user: string): void {
+    const users = this.#users.get(imageId);
+    if (users?.delete(user) !== true || users.size > 0) return;
+    this.#users.delete(imageId);
+    if (this.#index.byId(imageId)?.names.size !== 0) return;
+    this.removeUnused().catch((failure: unknown) => {
+      this.#parts.log.warn({ err: failure, imageId }, 'what a removed image left could not be deleted');
+    });
+  }
+
+  /**
+   * Deletes images that lost their names and are not used, and layers that belong to no image and no
+   * pull. To be called once the containers that survived a restart are known (`retain`).
+   */
+  async removeUnused(): Promise<readonly LayerRecord[]> {
+    const { removed, done } = await this.#change(async () => {
+      const unused = this.#index.all().filter(({ id, names }) => names.size === 0 && !this.#users.has(id));
+      if (unused.length > 0) {
+        await this.#replaceIndex(this.#index.all().filter((image) => !unused.includes(image)));
+        for (const { id } of unused) this.#releaseLayers(id);
+      }
+      return this.#removeUnreferenced();
+    });
+    await done;
+    return removed;
+  }
+
+  /** Waits for changes and deletions under way. */
+  async settle(): Promise<void> {
+    await this.#changes.onIdle();
+    await this.#parts.trash.settle();
+  }
+
+  async #place(remote: RemoteImage, signal: AbortSignal): Promise<void> {
+    const { paths, layers, blobs, unpacker } = this.#parts;
+    const documents = await blobs.stage(remote.documents);
+    const staged = layers.staged(remote.layers.map(({ diffId }) => diffId));
+    if (documents.length === 0 && staged.length === 0) return;
+    try {
+      await unpacker.sync(paths.staging, signal);
+    } catch (failure) {
+      await blobs.unstage(documents);
+      throw failure;
+    }
+    for (const diffId of staged) await layers.place(diffId);
+    await blobs.place(documents);
+    if (staged.length > 0) await syncDirectory(paths.layers);
+    if (documents.length > 0) await syncDirectory(paths.blobs);
+  }
+
+  async #replaceIndex(images: readonly StoredImage[]): Promise<void> {
+    const { paths } = this.#parts;
+    await copyFile(paths.index, paths.previousIndex);
+    await replaceFile(paths.index, join(paths.staging, 'index.json'), formatIndex(indexEntries(images)));
+    await syncDirectory(paths.images);
+    this.#index = new ImageIndex(images);
+  }
+
+  #removeUnreferenced(): ReturnType<LayerStore['removeUnused']> {
+    const documents = new Set(this.#index.all().flatMap((image) => [...documentsOf(image)]));
+    return this.#parts.blobs.keepOnly(documents).then(() => this.#parts.layers.removeUnused());
+  }
+
+  #holdLayers(image: StoredImage): void {
+    const { layers } = this.#parts;
+    for (const { diffId } of image.layers) if (layers.has(diffId)) layers.hold(diffId, `image:${image.id}`);
+  }
+
+  #releaseLayers(imageId: string): void {
+    this.#parts.layers.release(`image:${imageId}`);
+  }
+
+  async #change<T>(change: () => Promise<T>): Promise<T> {
+    try {
+      return await this.#changes.add(change);
+    } catch (cause) {
+      throw cause instanceof BerthError ? cause : wrapError('change the image store', cause);
+    }
+  }
+}
+
+/** An image that lost names keeps those it has left; a tag that moved leaves the digest. */
+function withoutNames(image: StoredImage, taken: readonly string[]): StoredImage {
+  if (!taken.some((name) => image.names.has(name))) return image;
+  const names = new Map<string, ImageName>(image.names);
+  for (const name of taken) names.delete(name);
+  return withNames(image, names);
+}

@@ -1,0 +1,50 @@
+/** Stands in for berth-unpack in tests that are not about unpacking: keeps the tar as one file. */
+
+import { createHash } from 'node:crypto';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { BerthError } from '../../errors/catalogue.ts';
+import { digestOf } from '../digest.ts';
+import type { Unpacker } from '../store/unpacker.ts';
+
+export interface FakeUnpacker extends Unpacker {
+  /** Directories flushed so far. */
+  readonly synced: string[];
+  /** Thrown instead of the result of the next layers. */
+  failWith: BerthError | undefined;
+}
+
+export function fakeUnpacker(): FakeUnpacker {
+  const synced: string[] = [];
+  const fake: FakeUnpacker = {
+    synced,
+    failWith: undefined,
+    async layer(dest, input, what, signal) {
+      const hash = createHash('sha256');
+      const chunks: Buffer[] = [];
+      for await (const chunk of input) {
+        signal.throwIfAborted();
+        hash.update(chunk);
+        chunks.push(chunk);
+      }
+      if (fake.failWith !== undefined) throw fake.failWith;
+      const packed = Buffer.concat(chunks);
+      let tar: Buffer;
+      try {
+        tar = gunzipSync(packed);
+      } catch (cause) {
+        throw new BerthError('LAYER_REFUSED', `${what}: decompress`, { cause });
+      }
+      await writeFile(join(dest, 'layer.tar'), tar);
+      return { digest: `sha256:${hash.digest('hex')}`, diffId: digestOf(tar), size: packed.length, unpackedBytes: tar.length, inodes: 1 };
+    },
+    async sync(directory) {
+      synced.push(directory);
+    },
+    async remove(directory) {
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+  return fake;
+}
