@@ -1,0 +1,16 @@
+/* What a container's init and an exec do alike once they are in the container's namespaces. */
+#ifndef BERTH_SHIM_BECOME_H
+#define BERTH_SHIM_BECOME_H
+
+#include "bundle.h"
+
+/* A session of its own; with `terminal`, standard input becomes its controlling terminal. */
+int become_session_leader(bool terminal, struct error *err);
+
+/* Working directory, limits, user, capabilities: the process is the container's from here on. */
+int become_container_process(const struct process_spec *process, const struct resolved_user *user, struct error *err);
+
+/* Signals as a program expects them; no descriptor but the standard ones survives the exec. */
+void become_ready_to_execute(void);
+
+#endif

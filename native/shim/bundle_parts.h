@@ -1,0 +1,16 @@
+/* The parts of the bundle's two files, one parser each; `top` is the file's top-level object. */
+#ifndef BERTH_SHIM_BUNDLE_PARTS_H
+#define BERTH_SHIM_BUNDLE_PARTS_H
+
+#include "bundle.h"
+#include "bundle_fields.h"
+
+int bundle_read_process(struct bundle *bundle, const struct fields *top, struct error *err);
+int bundle_read_mounts(struct bundle *bundle, const struct fields *top, struct error *err);
+int bundle_read_linux(struct bundle *bundle, const struct fields *top, struct error *err);
+/* root, hostname, domainname, and what is refused at the top of config.json. */
+int bundle_read_root(struct bundle *bundle, const struct fields *top, struct error *err);
+/* berth.json */
+int bundle_read_berth(struct bundle *bundle, const struct fields *top, struct error *err);
+
+#endif

@@ -1,0 +1,15 @@
+#ifndef BERTH_SHIM_OVERLAY_H
+#define BERTH_SHIM_OVERLAY_H
+
+#include "bundle.h"
+
+/*
+ * Mounts the overlay over the directory `target`, in the calling process's mount namespace, and returns
+ * the mount's descriptor (O_PATH).
+ */
+int overlay_attach(const struct overlay_spec *overlay, const char *target, int target_fd, struct error *err);
+
+/* The same by mount(2), for kernels before 6.8; its options must fit into one page. */
+int overlay_attach_by_string(const struct overlay_spec *overlay, const char *target, struct error *err);
+
+#endif

@@ -1,0 +1,129 @@
+#include "setup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "become.h"
+#include "command.h"
+#include "container.h"
+#include "cwd.h"
+#include "descriptors.h"
+#include "devices.h"
+#include "environment.h"
+#include "masks.h"
+#include "mounts.h"
+#include "namespaces.h"
+#include "rootfs.h"
+#include "sysctl.h"
+#include "user.h"
+#include "../common/scope.h"
+
+/*
+ * With binfmt_misc in use on the host any file may be a program. Whether it is mounted is asked without
+ * triggering systemd's automount, and an automount counts as mounted.
+ */
+static bool host_has_foreign_formats(void)
+{
+	struct stat above;
+	struct stat at;
+
+	return fstatat(AT_FDCWD, "/proc/sys/fs", &above, AT_NO_AUTOMOUNT) == 0 &&
+	       fstatat(AT_FDCWD, "/proc/sys/fs/binfmt_misc", &at, AT_NO_AUTOMOUNT) == 0 && above.st_dev != at.st_dev;
+}
+
+static int build_root(struct container *container, struct error *err)
+{
+	int ret;
+
+	if ((ret = mounts_open_sources(container, err)) < 0 || (ret = rootfs_attach(container, err)) < 0 ||
+	    (ret = mounts_attach(container, err)) < 0 || (ret = devices_make(container, err)) < 0 ||
+	    (ret = sysctls_write(container, err)) < 0 || (ret = cwd_make(container->root_fd, container->bundle->process.cwd, err)) < 0 ||
+	    (ret = masks_apply(container, err)) < 0)
+		return ret;
+	if ((ret = rootfs_pivot(container, err)) < 0)
+		return ret;
+	return rootfs_seal(container, err);
+}
+
+static void release(struct container *container)
+{
+	for (size_t i = 0; container->sources != NULL && i < container->bundle->mount_count; i++)
+		scope_close_fd(&container->sources[i]);
+	free(container->sources);
+	scope_close_fd(&container->directory_fd);
+	scope_close_fd(&container->root_fd);
+	scope_close_fd(&container->proc_fd);
+	scope_close_fd(&container->console_mount);
+}
+
+static int check_command(const struct bundle *bundle, const struct resolved_user *user, bool any_format,
+			 struct error *err)
+{
+	char path[4096];
+	char **env;
+	int ret = environment_make(&bundle->process, user, bundle->process.terminal, &env, err);
+
+	return ret < 0 ? ret : command_find(bundle->process.args[0], env, any_format, path, err);
+}
+
+static int set_up(struct container *container, struct setup_result *result, struct error *err)
+{
+	const struct bundle *bundle = container->bundle;
+	int ret;
+
+	container->directory_fd = open(bundle->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (container->directory_fd < 0)
+		return error_errno(err, "bundle", bundle->directory, "cannot open the bundle");
+	container->foreign_formats = host_has_foreign_formats();
+	if ((ret = become_session_leader(container->console_fd >= 0, err)) < 0 ||
+	    (ret = namespaces_enter(bundle, err)) < 0 || (ret = build_root(container, err)) < 0)
+		return ret;
+	return user_resolve(bundle, container->root_fd, &result->user, err);
+}
+
+int setup_container(const struct bundle *bundle, int console_fd, struct setup_result *result, struct error *err)
+{
+	struct container container = {
+		.bundle = bundle,
+		.directory_fd = -1,
+		.root_fd = -1,
+		.proc_fd = -1,
+		.console_fd = console_fd,
+		.console_mount = -1,
+	};
+	int ret;
+
+	/* A container that shares this PID namespace must not trace what still is the runtime. */
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	descriptors_drop_files(-1);
+	umask(0);
+	ret = set_up(&container, result, err);
+	release(&container);
+	if (ret < 0)
+		return ret;
+	/*
+	 * The privileges go before the wait for START, not after it: what the configuration asks for and
+	 * the kernel refuses is then an error of create.
+	 */
+	if ((ret = become_container_process(&bundle->process, &result->user, err)) < 0)
+		return ret;
+	return check_command(bundle, &result->user, container.foreign_formats, err);
+}
+
+int setup_finish(const struct bundle *bundle, const struct setup_result *result, struct error *err)
+{
+	char path[4096];
+	char **env;
+	int ret;
+
+	if ((ret = environment_make(&bundle->process, &result->user, bundle->process.terminal, &env, err)) < 0 ||
+	    (ret = command_find(bundle->process.args[0], env, true, path, err)) < 0)
+		return ret;
+	become_ready_to_execute();
+	return command_execute(path, bundle->process.args, env, err);
+}
