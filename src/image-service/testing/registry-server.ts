@@ -24,15 +24,17 @@ export async function startRegistryServer(program: string): Promise<RegistryServ
     await exited;
     await rm(directory, { recursive: true, force: true });
   };
-  let text = '';
-  for await (const chunk of child.stderr as AsyncIterable<Buffer>) {
-    text += chunk.toString('utf8');
-    const host = /listening on (127\.0\.0\.1:[0-9]+)/.exec(text)?.[1];
-    if (host !== undefined) {
-      child.stderr.resume();
-      return { host, stop };
-    }
-  }
+  // Its log is read to the end: a registry that cannot log stops.
+  const host = await new Promise<string | undefined>((resolve) => {
+    let text = '';
+    child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+      text = (text + chunk).slice(-10_000);
+      const address = /listening on (127\.0\.0\.1:[0-9]+)/.exec(text)?.[1];
+      if (address !== undefined) resolve(address);
+    });
+    child.once('exit', () => resolve(undefined));
+  });
+  if (host !== undefined) return { host, stop };
   await stop();
-  throw new Error(`docker-registry did not start: ${text}`);
+  throw new Error(`${program} did not start`);
 }
