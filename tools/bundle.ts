@@ -5,20 +5,14 @@
  *   dist/lib/*.mjs             one file for each program, with all its dependencies
  *   dist/lib/node              the Node.js that both run on, the version of package-lock.json
  */
-import { chmodSync, copyFileSync, existsSync, linkSync, mkdirSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, linkSync, mkdirSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { launcherScript, type Program } from './launcher.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const lib = join(root, 'dist/lib');
-
-interface Program {
-  readonly name: string;
-  readonly entry: string;
-  /** For node, before the program. */
-  readonly nodeFlags: readonly string[];
-}
 
 const programs: readonly Program[] = [
   { name: 'berthd', entry: 'src/main.ts', nodeFlags: [] },
@@ -29,19 +23,7 @@ const programs: readonly Program[] = [
 const banner = `import { createRequire as berthCreateRequire } from 'node:module';
 const require = berthCreateRequire(import.meta.url);`;
 
-/**
- * `exec`: the daemon has the pid that the service manager started. NODE_OPTIONS and NODE_PATH are for
- * somebody else's node and could load code into ours.
- */
-function launcher({ name, nodeFlags }: Program): string {
-  const node = ['"$lib/node"', '--enable-source-maps', ...nodeFlags, `"$lib/${name}.mjs"`].join(' ');
-  return `#!/bin/sh
-lib=$(dirname -- "$(readlink -f -- "$0")")/lib
-unset NODE_OPTIONS NODE_PATH NODE_EXTRA_CA_CERTS NODE_V8_COVERAGE
-exec ${node} "$@"
-`;
-}
-
+// Neither minified nor mapped: a stack trace is readable as it is, and --enable-source-maps would cost 30 MB.
 async function bundle(program: Program): Promise<void> {
   await build({
     entryPoints: [join(root, program.entry)],
@@ -51,30 +33,26 @@ async function bundle(program: Program): Promise<void> {
     format: 'esm',
     target: 'node26',
     banner: { js: banner },
-    minifySyntax: true,
-    minifyWhitespace: true,
-    keepNames: true,
-    sourcemap: true,
-    sourcesContent: false,
     legalComments: 'linked',
     logLevel: 'warning',
   });
   const path = join(root, 'dist', program.name);
-  writeFileSync(path, launcher(program));
+  writeFileSync(path, launcherScript(program));
   chmodSync(path, 0o755);
 }
 
-/** A link costs nothing; a copy where the file system has none to offer. */
+/** A link costs nothing; a copy where the file system has none to offer. Daemons that run keep the old one. */
 function installNode(): void {
   const source = realpathSync(join(root, 'node_modules/.bin/node'));
-  const target = join(lib, 'node');
-  if (existsSync(target) && statSync(target).size === statSync(source).size) return;
-  rmSync(target, { force: true });
+  const fresh = join(lib, `.node.${process.pid}`);
   try {
-    linkSync(source, target);
+    linkSync(source, fresh);
   } catch {
-    copyFileSync(source, target);
+    copyFileSync(source, fresh);
   }
+  renameSync(fresh, join(lib, 'node'));
+  // rename(2) does nothing when both names are links to one file.
+  rmSync(fresh, { force: true });
 }
 
 mkdirSync(lib, { recursive: true });
