@@ -35,7 +35,10 @@ static bool clear_volatile_mark(const struct overlay_spec *overlay)
 {
 	scope_fd int work = open(overlay->work, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	return overlay->is_volatile && work >= 0 && unlinkat(work, "work/incompat/volatile", AT_REMOVEDIR) == 0;
+	if (!overlay->is_volatile || work < 0)
+		return false;
+	unlinkat(work, "work/incompat/volatile/dirty", 0);
+	return unlinkat(work, "work/incompat/volatile", AT_REMOVEDIR) == 0;
 }
 
 /* upperdir and workdir, and every path of mount(2)'s string, undergo ovl_unescape. */
