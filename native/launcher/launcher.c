@@ -1,0 +1,214 @@
+#include "launcher.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../common/channel.h"
+#include "../common/request.h"
+#include "../common/protocol.h"
+#include "../common/scope.h"
+#include "../common/spawn.h"
+#include "../shim/shim.h"
+#include "listen.h"
+#include "sandbox.h"
+
+#define DAEMON_FD 3
+#define JOBS_MAX 256
+
+struct launcher {
+	struct loop loop;
+	struct channel channel;
+	int jobs;
+};
+
+/* One request that a child works on; the child tells its outcome through the pipe. */
+struct job {
+	struct watch watch;
+	struct launcher *launcher;
+	uint32_t id;
+	uint8_t type;
+};
+
+struct outcome {
+	int result;
+	pid_t reaper;
+	struct error err;
+};
+
+/* The pipe of a child's outcome is written in one piece or not at all. */
+_Static_assert(sizeof(struct outcome) <= 4096, "an outcome must fit PIPE_BUF");
+
+static void job_ready(struct watch *watch, uint32_t events)
+{
+	struct job *job = OWNER_OF(watch, struct job, watch);
+	struct launcher *launcher = job->launcher;
+	struct outcome outcome;
+	ssize_t got = read(watch->fd, &outcome, sizeof(outcome));
+
+	(void)events;
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (got != sizeof(outcome))
+		outcome.result = error_set(&outcome.err, ECHILD, "unshare", "", "the child at work on this died");
+	if (outcome.result < 0)
+		channel_send_error(&launcher->channel, job->id, &outcome.err);
+	else if (job->type == MESSAGE_SANDBOX_CREATE)
+		channel_send_json(&launcher->channel, job->id, MESSAGE_OK,
+				  json_pack("{s:i}", "reaperPid", (int)outcome.reaper));
+	else
+		channel_send_json(&launcher->channel, job->id, MESSAGE_OK, json_object());
+	launcher->jobs--;
+	watch_close(&launcher->loop, watch);
+	free(job);
+}
+
+__attribute__((noreturn)) static void job_child(const struct sandbox_request *request, uint8_t type, int pipe_fd)
+{
+	struct outcome outcome = { 0 };
+
+	outcome.result = type == MESSAGE_SANDBOX_CREATE ?
+				 sandbox_create(request, &outcome.reaper, &outcome.err) :
+				 sandbox_delete(request, &outcome.err);
+	_exit(write(pipe_fd, &outcome, sizeof(outcome)) == sizeof(outcome) ? 0 : 1);
+}
+
+static int job_start(struct launcher *launcher, const struct frame *frame, const struct sandbox_request *request,
+		     struct error *err)
+{
+	struct spawn how = { .cgroup = -1 };
+	scope_fd int reader = -1, writer = -1;
+	struct job *job;
+	int ends[2];
+	pid_t child;
+
+	if (launcher->jobs >= JOBS_MAX)
+		return error_set(err, EAGAIN, "unshare", "", "%d requests are being worked on already", JOBS_MAX);
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return error_errno(err, "unshare", "", "pipe");
+	reader = ends[0];
+	writer = ends[1];
+	child = spawn(&how, NULL);
+	if (child == 0)
+		job_child(request, frame->type, writer);
+	if (child < 0)
+		return error_set(err, -child, "unshare", "", "clone3: %s", strerror(-child));
+	job = calloc(1, sizeof(*job));
+	if (job == NULL)
+		return error_set(err, ENOMEM, "unshare", "", "no memory");
+	*job = (struct job){ .watch = { .fd = take_fd(&reader), .ready = job_ready },
+			     .launcher = launcher, .id = frame->id, .type = frame->type };
+	launcher->jobs++;
+	if (watch_set(&launcher->loop, &job->watch, EPOLLIN) < 0) {
+		/* Out of memory in the kernel: read it here, blocking, rather than lose the outcome. */
+		job_ready(&job->watch, EPOLLIN);
+	}
+	return 0;
+}
+
+__attribute__((noreturn)) static void shim_child(const char *id, const char *bundle, int state, int socket)
+{
+	int fds[] = { state, socket };
+
+	/* Also the daemon's end: as long as a copy lives, berthd's death would go unnoticed. */
+	if (spawn_keep_descriptors(fds, 2) < 0)
+		_exit(1);
+	_exit(shim_main(id, bundle, fds[0], fds[1]));
+}
+
+static int container_create(struct launcher *launcher, const struct frame *frame, const json_t *object,
+			    struct error *err)
+{
+	struct spawn how = { .cgroup = -1 };
+	const char *id, *bundle, *state_path;
+	scope_fd int state = -1, socket = -1;
+	int result = request_id(object, &id, err);
+	pid_t child;
+
+	result = result < 0 ? result : request_path(object, "bundle", false, &bundle, err);
+	result = result < 0 ? result : request_path(object, "stateDir", false, &state_path, err);
+	if (result < 0)
+		return result;
+	state = open(state_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (state < 0)
+		return error_errno(err, "bundle", state_path, "opening the state directory");
+	socket = listen_in(state, "shim.sock", err);
+	if (socket < 0)
+		return socket;
+	child = spawn(&how, NULL);
+	if (child == 0)
+		shim_child(id, bundle, state, socket);
+	if (child < 0) {
+		unlinkat(state, "shim.sock", 0);
+		return error_set(err, -child, "clone", "", "clone3: %s", strerror(-child));
+	}
+	channel_send_json(&launcher->channel, frame->id, MESSAGE_OK, json_pack("{s:i}", "pid", (int)child));
+	return 0;
+}
+
+static int dispatch(struct launcher *launcher, const struct frame *frame, const json_t *object, struct error *err)
+{
+	struct sandbox_request request;
+	int result;
+
+	if (frame->type == MESSAGE_CONTAINER_CREATE)
+		return container_create(launcher, frame, object, err);
+	result = sandbox_parse(object, &request, err);
+	if (result == 0 && frame->type == MESSAGE_SANDBOX_CREATE)
+		result = request_id(object, &request.id, err);
+	return result < 0 ? result : job_start(launcher, frame, &request, err);
+}
+
+static int on_frame(struct channel *channel, const struct frame *frame)
+{
+	struct launcher *launcher = OWNER_OF(channel, struct launcher, channel);
+	struct error err;
+	json_t *object;
+	int result;
+
+	if (frame->type < MESSAGE_SANDBOX_CREATE || frame->type > MESSAGE_CONTAINER_CREATE) {
+		error_set(&err, EBADMSG, "protocol", "", "message type %d is not for a launcher", frame->type);
+		channel_send_error(channel, frame->id, &err);
+		return -EBADMSG;
+	}
+	result = request_parse(frame, &object, &err);
+	if (result < 0) {
+		channel_send_error(channel, frame->id, &err);
+		return result;
+	}
+	if (dispatch(launcher, frame, object, &err) < 0)
+		channel_send_error(channel, frame->id, &err);
+	json_decref(object);
+	return 0;
+}
+
+static void on_closed(struct channel *channel)
+{
+	loop_stop(&OWNER_OF(channel, struct launcher, channel)->loop);
+}
+
+int launcher_main(void)
+{
+	static const struct channel_handlers handlers = { .frame = on_frame, .closed = on_closed };
+	struct launcher launcher = { 0 };
+	struct error err;
+
+	/* Ignored SIGCHLD makes the kernel reap shims and helpers (sigaction(2)); pipes tell how they fared. */
+	signal(SIGCHLD, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	umask(077);
+	if (fcntl(DAEMON_FD, F_SETFD, FD_CLOEXEC) < 0 || fcntl(DAEMON_FD, F_SETFL, O_NONBLOCK) < 0) {
+		dprintf(STDERR_FILENO, "berth-shim launcher: descriptor 3 must be a socket to berthd\n");
+		return 2;
+	}
+	if (loop_open(&launcher.loop, &err) < 0 ||
+	    channel_open(&launcher.channel, &launcher.loop, DAEMON_FD, "launcher", &handlers) < 0 ||
+	    loop_run(&launcher.loop, &err) < 0)
+		return 1;
+	return 0;
+}

@@ -1,0 +1,432 @@
+#include "exec_session.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <unistd.h>
+
+#include "../common/protocol.h"
+#include "../common/request.h"
+#include "../common/scope.h"
+#include "../common/spawn.h"
+#include "child.h"
+#include "leaf.h"
+
+/* After the process itself is gone, for background children that hold its output open. */
+#define DRAIN_MS 2000
+
+struct exec_session {
+	struct exec_session *next;
+	struct shim *shim;
+	struct client *client;   /* NULL once disconnected */
+	uint32_t id;
+	pid_t pid;
+	int leaf;                /* its cgroup, -1: none */
+	char leaf_name[LEAF_NAME_SIZE];
+	struct watch exit;       /* pidfd */
+	struct watch report;
+	struct stdio stdio;
+	struct stream out, err;
+	struct input in;
+	struct timer drain;
+	bool refused;            /* it never became the program: ERROR was or will be the reply */
+	bool gone;
+	int exit_code, signal;
+};
+
+static void exec_free(struct exec_session *exec)
+{
+	struct exec_session **link = &exec->shim->execs;
+	struct loop *loop = &exec->shim->loop;
+
+	while (*link != NULL && *link != exec)
+		link = &(*link)->next;
+	if (*link != NULL)
+		*link = exec->next;
+	if (exec->client != NULL)
+		exec->client->exec = NULL;
+	timer_clear(loop, &exec->drain);
+	stream_drop(&exec->out);
+	stream_drop(&exec->err);
+	exec->in.drained = NULL;
+	input_drop(&exec->in);
+	stdio_close_child(&exec->stdio);
+	watch_close(loop, &exec->report);
+	watch_close(loop, &exec->exit);
+	if (exec->leaf >= 0)
+		close(exec->leaf);
+	free(exec);
+}
+
+static void kill_leaf(struct exec_session *exec)
+{
+	if (exec->leaf >= 0)
+		cgroup_kill(exec->leaf);
+	if (!exec->gone && exec->exit.fd >= 0)
+		pidfd_send_signal(exec->exit.fd, SIGKILL, NULL, 0);
+}
+
+static void maybe_finish(struct exec_session *exec)
+{
+	struct shim *shim = exec->shim;
+
+	if (!exec->gone || exec->report.fd >= 0)
+		return;
+	if (!(exec->out.ended && exec->err.ended)) {
+		if (!exec->drain.armed)
+			timer_set(&shim->loop, &exec->drain, DRAIN_MS);
+		return;
+	}
+	if (exec->client != NULL && !exec->refused)
+		channel_send_json(&exec->client->channel, exec->id, MESSAGE_EXIT,
+				  json_pack("{s:i, s:i}", "exitCode", exec->exit_code, "signal", exec->signal));
+	exec_free(exec);
+	/* Also leaves that earlier execs' background children kept until now. */
+	if (shim->cgroup >= 0)
+		leaf_sweep(shim->cgroup);
+	shim_maybe_finish(shim);
+}
+
+static void drain_over(struct timer *timer)
+{
+	struct exec_session *exec = OWNER_OF(timer, struct exec_session, drain);
+
+	/* The end of the last stream frees the session, so nothing of it is touched after that one's call. */
+	if (!exec->out.ended && !exec->err.ended) {
+		stream_bound(&exec->out);
+		stream_bound(&exec->err);
+		return;
+	}
+	stream_bound(exec->out.ended ? &exec->err : &exec->out);
+}
+
+static void send_data(struct exec_session *exec, uint8_t type, const void *bytes, size_t size)
+{
+	if (exec->client != NULL)
+		channel_send(&exec->client->channel, exec->id, type, bytes, size);
+}
+
+static bool client_full(const struct exec_session *exec)
+{
+	return exec->client != NULL && channel_full(&exec->client->channel);
+}
+
+static bool out_full(struct stream *stream)
+{
+	return client_full(OWNER_OF(stream, struct exec_session, out));
+}
+
+static bool err_full(struct stream *stream)
+{
+	return client_full(OWNER_OF(stream, struct exec_session, err));
+}
+
+static void out_data(struct stream *stream, const char *bytes, size_t size)
+{
+	send_data(OWNER_OF(stream, struct exec_session, out), MESSAGE_STDOUT, bytes, size);
+}
+
+static void err_data(struct stream *stream, const char *bytes, size_t size)
+{
+	send_data(OWNER_OF(stream, struct exec_session, err), MESSAGE_STDERR, bytes, size);
+}
+
+static void out_end(struct stream *stream)
+{
+	struct exec_session *exec = OWNER_OF(stream, struct exec_session, out);
+
+	send_data(exec, MESSAGE_STDOUT, "", 0);
+	maybe_finish(exec);
+}
+
+static void err_end(struct stream *stream)
+{
+	struct exec_session *exec = OWNER_OF(stream, struct exec_session, err);
+
+	send_data(exec, MESSAGE_STDERR, "", 0);
+	maybe_finish(exec);
+}
+
+static void in_drained(struct input *input)
+{
+	struct exec_session *exec = OWNER_OF(input, struct exec_session, in);
+
+	if (exec->client != NULL)
+		channel_hold(&exec->client->channel, false);
+}
+
+/* Replies, and with success lets the data flow: OK is always the first frame. */
+static void settle(struct exec_session *exec, const struct error *err)
+{
+	struct loop *loop = &exec->shim->loop;
+
+	watch_close(loop, &exec->report);
+	if (err == NULL) {
+		if (exec->client != NULL)
+			channel_send_json(&exec->client->channel, exec->id, MESSAGE_OK,
+					  json_pack("{s:i}", "pid", (int)exec->pid));
+		stream_resume(&exec->out);
+		stream_resume(&exec->err);
+		return;
+	}
+	if (exec->client != NULL)
+		channel_send_error(&exec->client->channel, exec->id, err);
+	exec->refused = true;
+	stream_drop(&exec->out);
+	stream_drop(&exec->err);
+}
+
+static void take_report(struct exec_session *exec)
+{
+	struct report report;
+	struct error killed;
+	enum report_kind kind = child_read_report(exec->report.fd, &report);
+
+	if (kind == REPORT_NONE)
+		return;
+	if (kind == REPORT_GOT) {
+		settle(exec, &report.err);
+	} else if (exec->client == NULL) {
+		error_set(&killed, ECANCELED, "exec", "", "disconnected");
+		settle(exec, &killed);
+	} else {
+		settle(exec, NULL);
+	}
+}
+
+static void report_ready(struct watch *watch, uint32_t events)
+{
+	(void)events;
+	take_report(OWNER_OF(watch, struct exec_session, report));
+}
+
+static void exit_ready(struct watch *watch, uint32_t events)
+{
+	struct exec_session *exec = OWNER_OF(watch, struct exec_session, exit);
+
+	(void)events;
+	if (!child_wait(watch->fd, &exec->exit_code, &exec->signal))
+		return;
+	exec->gone = true;
+	watch_close(&exec->shim->loop, watch);
+	if (exec->report.fd >= 0)
+		take_report(exec);
+	stdio_close_child(&exec->stdio);
+	input_drop(&exec->in);
+	maybe_finish(exec);
+}
+
+static int watch_all(struct exec_session *exec)
+{
+	struct loop *loop = &exec->shim->loop;
+	struct stdio *stdio = &exec->stdio;
+	int result = stream_start(&exec->out, loop, stdio->out);
+
+	result = result < 0 ? result : stream_start(&exec->err, loop, stdio->err);
+	/* Quiet until the reply is out. */
+	watch_pause(loop, &exec->out.watch);
+	watch_pause(loop, &exec->err.watch);
+	input_start(&exec->in, loop, stdio->in);
+	stdio->in = stdio->out = stdio->err = -1;
+	if (!stdio->terminal)
+		stdio_close_child(stdio);
+	result = result < 0 ? result : watch_set(loop, &exec->report, EPOLLIN);
+	return result < 0 ? result : watch_set(loop, &exec->exit, EPOLLIN);
+}
+
+static struct exec_session *exec_new(struct client *client, uint32_t id)
+{
+	struct exec_session *exec = calloc(1, sizeof(*exec));
+
+	if (exec == NULL)
+		return NULL;
+	exec->shim = client->shim;
+	exec->client = client;
+	exec->id = id;
+	exec->leaf = -1;
+	exec->exit = (struct watch){ .fd = -1, .ready = exit_ready };
+	exec->report = (struct watch){ .fd = -1, .ready = report_ready };
+	stdio_init(&exec->stdio);
+	exec->out = (struct stream){ .watch.fd = -1, .loop = &client->shim->loop, .full = out_full, .data = out_data,
+				     .end = out_end };
+	exec->err = (struct stream){ .watch.fd = -1, .loop = &client->shim->loop, .full = err_full, .data = err_data,
+				     .end = err_end };
+	exec->in = (struct input){ .watch.fd = -1, .loop = &client->shim->loop, .drained = in_drained };
+	exec->drain.fire = drain_over;
+	exec->next = client->shim->execs;
+	client->shim->execs = exec;
+	client->exec = exec;
+	return exec;
+}
+
+struct exec_options {
+	struct exec_request request;
+	bool with_stdin;
+	long long columns, rows;
+};
+
+__attribute__((noreturn)) static void exec_child(const struct exec_session *exec, const struct exec_options *options,
+						  int report_fd)
+{
+	int keep[2] = { report_fd, exec->shim->init.exit.fd };
+	struct error err;
+
+	child_enter(&exec->stdio, keep, 2, exec->shim->bundle);
+	setup_exec(exec->shim->bundle, &exec->shim->result, keep[1], &options->request, &err);
+	child_fail(keep[0], &err);
+}
+
+static int open_streams(struct exec_session *exec, const struct exec_options *options, struct error *err)
+{
+	const struct resolved_user *user = &exec->shim->result.user;
+	int ptmx = options->request.terminal ? stdio_container_ptmx(exec->shim->init.pid, err) : -1;
+	int result;
+
+	if (options->request.terminal && ptmx < 0)
+		return ptmx;
+	result = stdio_open(&exec->stdio, options->request.terminal, options->with_stdin, ptmx, err);
+	if (result < 0)
+		return result;
+	if (options->request.terminal && options->columns > 0 && options->rows > 0)
+		stdio_resize(exec->stdio.out, (unsigned short)options->columns, (unsigned short)options->rows);
+	stdio_own(&exec->stdio, user->uid, user->gid);
+	return 0;
+}
+
+static int launch(struct exec_session *exec, const struct exec_options *options, struct error *err)
+{
+	struct shim *shim = exec->shim;
+	struct spawn how = { .cgroup = -1 };
+	struct child_pipe report = { -1, -1 };
+	int result = open_streams(exec, options, err);
+
+	result = result < 0 ? result : child_pipe_open(&report, true, err);
+	if (result == 0 && shim->cgroup >= 0)
+		result = exec->leaf = leaf_create(shim->cgroup, ++shim->exec_number, exec->leaf_name, err);
+	if (result >= 0) {
+		how.cgroup = exec->leaf;
+		exec->pid = spawn(&how, &exec->exit.fd);
+		if (exec->pid == 0)
+			exec_child(exec, options, report.writer);
+		result = exec->pid < 0 ?
+				 error_set(err, -exec->pid, "clone", "", "clone3: %s", strerror(-exec->pid)) : 0;
+	}
+	if (result == 0) {
+		exec->report.fd = take_fd(&report.reader);
+		result = watch_all(exec);
+		if (result < 0) {
+			kill_leaf(exec);
+			error_set(err, -result, "stdio", "", "epoll_ctl: %s", strerror(-result));
+		}
+	}
+	child_pipe_close(&report);
+	return result;
+}
+
+/* The array is the caller's; its strings belong to `object`. */
+static int parse_arguments(const json_t *object, char ***out, struct error *err)
+{
+	const json_t *args = json_object_get(object, "args");
+	size_t count = json_array_size(args);
+	char **list;
+
+	if (count == 0)
+		return error_set(err, EINVAL, "command", "", "args: at least one string expected");
+	list = calloc(count + 1, sizeof(*list));
+	if (list == NULL)
+		return error_set(err, ENOMEM, "command", "", "no memory for the arguments");
+	for (size_t i = 0; i < count; i++) {
+		list[i] = (char *)json_string_value(json_array_get(args, i));
+		if (list[i] == NULL) {
+			free(list);
+			return error_set(err, EINVAL, "command", "", "args: entry %zu is no string", i);
+		}
+	}
+	*out = list;
+	return 0;
+}
+
+int exec_begin(struct client *client, uint32_t id, const json_t *object, struct error *err)
+{
+	struct shim *shim = client->shim;
+	struct exec_options options = { 0 };
+	scope_free char **args = NULL;
+	struct exec_session *exec;
+	int result = parse_arguments(object, &args, err);
+
+	result = result < 0 ? result : request_bool(object, "terminal", &options.request.terminal, err);
+	result = result < 0 ? result : request_bool(object, "stdin", &options.with_stdin, err);
+	result = result < 0 ? result : request_integer(object, "columns", 0, 0, 65535, &options.columns, err);
+	result = result < 0 ? result : request_integer(object, "rows", 0, 0, 65535, &options.rows, err);
+	if (result < 0)
+		return result;
+	if (shim->status.state != STATE_RUNNING || shim->init.gone)
+		return error_set(err, ESRCH, "exec", "", "the container is not running");
+	options.request.args = args;
+	exec = exec_new(client, id);
+	if (exec == NULL)
+		return error_set(err, ENOMEM, "exec", "", "no memory");
+	result = launch(exec, &options, err);
+	if (result < 0) {
+		stdio_close(&exec->stdio);
+		exec_free(exec);
+		if (shim->cgroup >= 0)
+			leaf_sweep(shim->cgroup);
+	}
+	return result;
+}
+
+void exec_input(struct exec_session *exec, const struct frame *frame)
+{
+	if (frame->length > 0)
+		input_write(&exec->in, frame->payload, frame->length);
+	else if (!exec->stdio.terminal)
+		input_end(&exec->in);
+	if (input_full(&exec->in))
+		channel_hold(&exec->client->channel, true);
+}
+
+void exec_resize(struct exec_session *exec, unsigned short columns, unsigned short rows)
+{
+	if (exec->stdio.terminal)
+		stdio_resize(exec->in.watch.fd, columns, rows);
+}
+
+void exec_resume(struct exec_session *exec)
+{
+	if (exec->report.fd >= 0)
+		return;
+	/* Not stream_resume: that ends the stream when epoll fails, and the second end frees the session. */
+	if (!exec->out.ended && !exec->out.watch.added)
+		watch_set(&exec->shim->loop, &exec->out.watch, EPOLLIN);
+	if (!exec->err.ended && !exec->err.watch.added)
+		watch_set(&exec->shim->loop, &exec->err.watch, EPOLLIN);
+}
+
+void exec_disconnected(struct exec_session *exec)
+{
+	exec->client = NULL;
+	kill_leaf(exec);
+	/* Nobody reads any more; what still writes is killed with the leaf. */
+	stream_drop(&exec->out);
+	stream_drop(&exec->err);
+	maybe_finish(exec);
+}
+
+void exec_abandon_all(struct shim *shim)
+{
+	for (struct exec_session *exec = shim->execs, *next; exec != NULL; exec = next) {
+		next = exec->next;
+		kill_leaf(exec);
+		if (client_full(exec))
+			channel_break(&exec->client->channel);
+	}
+}
+
+void exec_forget_all(struct shim *shim)
+{
+	while (shim->execs != NULL)
+		exec_free(shim->execs);
+}

@@ -1,0 +1,175 @@
+#include "shim.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../common/spawn.h"
+#include "../launcher/title.h"
+#include "exec_session.h"
+#include "leaf.h"
+
+/* docs/shim-protocol.md: how long output of processes that outlive the container's first is waited for. */
+#define DRAIN_MS 2000
+/* After that, for processes that were killed to be gone. */
+#define DRAIN_AGAIN_MS 500
+/* How long clients have for reading the last words. */
+#define LINGER_MS 2000
+
+void shim_set_state(struct shim *shim, enum container_state state, const char *event)
+{
+	struct error err;
+	json_t *json;
+
+	shim->status.state = state;
+	shim->status.log_dropped = shim->log.dropped;
+	json = status_json(&shim->status, shim->id, &shim->result.user);
+	/* A state directory that takes no file leaves the event as the only word; there is nobody else to tell. */
+	(void)status_write(shim->state_directory, json, &err);
+	json_decref(json);
+	if (event != NULL)
+		clients_event(shim, event);
+}
+
+void shim_maybe_leave(struct shim *shim)
+{
+	if (!shim->over)
+		return;
+	for (struct client *client = shim->clients; client != NULL; client = client->next)
+		if (!client->channel.broken && client->channel.out.length > 0)
+			return;
+	loop_stop(&shim->loop);
+}
+
+static void linger_over(struct timer *timer)
+{
+	loop_stop(&OWNER_OF(timer, struct shim, linger)->loop);
+}
+
+static void finish(struct shim *shim)
+{
+	bool failed = shim->status.state == STATE_CREATING;
+
+	timer_clear(&shim->loop, &shim->drain);
+	log_close(&shim->log);
+	/* No new client may find a shim that is about to leave: it reads status.json instead. */
+	clients_stop_listening(shim);
+	if (shim->cgroup >= 0)
+		leaf_sweep(shim->cgroup);
+	shim_set_state(shim, failed ? STATE_FAILED : STATE_EXITED, failed ? "failed" : "exited");
+	attach_exit(shim);
+	shim->over = true;
+	timer_set(&shim->loop, &shim->linger, LINGER_MS);
+	shim_maybe_leave(shim);
+}
+
+void shim_maybe_finish(struct shim *shim)
+{
+	if (shim->over || !shim->init.gone)
+		return;
+	if (!init_streams_ended(shim) || shim->execs != NULL) {
+		if (!shim->drain.armed && shim->drain_rounds == 0)
+			timer_set(&shim->loop, &shim->drain, DRAIN_MS);
+		return;
+	}
+	finish(shim);
+}
+
+static void drain_over(struct timer *timer)
+{
+	struct shim *shim = OWNER_OF(timer, struct shim, drain);
+
+	shim->drain_rounds++;
+	attach_break_full(shim);
+	if (shim->drain_rounds == 1) {
+		timer_set(&shim->loop, &shim->drain, DRAIN_AGAIN_MS);
+		exec_abandon_all(shim);
+		init_bound_streams(shim);
+		return;
+	}
+	init_drop_streams(shim);
+	exec_forget_all(shim);
+	shim_maybe_finish(shim);
+}
+
+/* What went wrong before the container's process was there. */
+static void fail_early(struct shim *shim, const struct error *err)
+{
+	shim->status.error = *err;
+	shim->status.has_error = true;
+	shim->init.gone = true;
+	finish(shim);
+}
+
+static void detach_from_daemon(void)
+{
+	static const int ignored[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2, SIGALRM };
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	setsid();
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		signal(ignored[i], SIG_IGN);
+	signal(SIGCHLD, SIG_DFL); /* the launcher ignores it, and then waitid would find nothing */
+	/* The daemon's standard error may be a pipe that somebody waits to see closed. */
+	for (int i = 0; i < 3; i++)
+		dup2(null, i);
+	if (null > 2)
+		close(null);
+	umask(022);
+}
+
+static int bring_up(struct shim *shim, const char *bundle, struct error *err)
+{
+	const char *cgroup;
+	int result = bundle_load(bundle, &shim->bundle, err);
+
+	if (result < 0)
+		return result;
+	cgroup = bundle_cgroup_path(shim->bundle);
+	if (cgroup != NULL) {
+		shim->cgroup = cgroup_open(cgroup, err);
+		if (shim->cgroup < 0)
+			return shim->cgroup;
+	}
+	result = log_open(&shim->log, bundle_log_path(shim->bundle), err);
+	return result < 0 ? result : init_create(shim, err);
+}
+
+static void shim_init(struct shim *shim, const char *id, int state_directory)
+{
+	memset(shim, 0, sizeof(*shim));
+	snprintf(shim->id, sizeof(shim->id), "%s", id);
+	shim->state_directory = state_directory;
+	shim->cgroup = -1;
+	shim->log.fd = -1;
+	shim->listener.fd = -1;
+	shim->init = (struct init){ .shim = shim, .exit.fd = -1, .report.fd = -1, .start = -1, .in.watch.fd = -1, .out.watch.fd = -1, .err.watch.fd = -1 };
+	stdio_init(&shim->init.stdio);
+	shim->drain.fire = drain_over;
+	shim->linger.fire = linger_over;
+	shim->status.shim_pid = getpid();
+	shim->status.created_at = status_now();
+}
+
+int shim_main(const char *id, const char *bundle, int state_directory, int socket)
+{
+	struct shim shim;
+	struct error err;
+
+	shim_init(&shim, id, state_directory);
+	detach_from_daemon();
+	title_set("berth-shim", id);
+	if (loop_open(&shim.loop, &err) < 0)
+		return 1;
+	shim_set_state(&shim, STATE_CREATING, NULL);
+	clients_listen(&shim, socket);
+	if (bring_up(&shim, bundle, &err) < 0)
+		fail_early(&shim, &err);
+	malloc_trim(0);
+	return loop_run(&shim.loop, &err) < 0 ? 1 : 0;
+}
