@@ -1,5 +1,18 @@
-import { open, readFile, rename, rm } from 'node:fs/promises';
+import { open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+
+/**
+ * Makes a file that another process, or this one after a crash, finds whole or not at all. It is on
+ * disk only after `syncFile`: until then a power loss may leave it empty or undo it.
+ */
+export async function placeFile(path: string, content: string): Promise<void> {
+  await throughTemporary(path, async (temporary) => writeFile(temporary, content, { mode: 0o600 }));
+}
+
+/** Makes a file's content and name durable. */
+export async function syncFile(path: string): Promise<void> {
+  await Promise.all([synced(path), synced(dirname(path))]);
+}
 
 /**
  * Replaces a file so that a reader, or a crash at any point, finds the old content or the new and
@@ -7,15 +20,16 @@ import { dirname } from 'node:path';
  * file behind after a power loss.
  */
 export async function replaceFile(path: string, content: string): Promise<void> {
+  await throughTemporary(path, async (temporary) => {
+    await writeFile(temporary, content, { mode: 0o600 });
+    await synced(temporary);
+  });
+}
+
+async function throughTemporary(path: string, write: (temporary: string) => Promise<void>): Promise<void> {
   const temporary = `${path}.tmp`;
   try {
-    const file = await open(temporary, 'w', 0o600);
-    try {
-      await file.writeFile(content);
-      await file.datasync();
-    } finally {
-      await file.close();
-    }
+    await write(temporary);
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });
@@ -23,13 +37,12 @@ export async function replaceFile(path: string, content: string): Promise<void> 
   }
 }
 
-/** Makes renames and removals in the file's directory durable. */
-export async function syncDirectoryOf(path: string): Promise<void> {
-  const directory = await open(dirname(path), 'r');
+async function synced(path: string): Promise<void> {
+  const file = await open(path, 'r');
   try {
-    await directory.sync();
+    await file.sync();
   } finally {
-    await directory.close();
+    await file.close();
   }
 }
 

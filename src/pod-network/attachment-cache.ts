@@ -1,7 +1,7 @@
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { readIfPresent, replaceFile, syncDirectoryOf } from './atomic-file.ts';
+import { placeFile, readIfPresent, syncFile } from './atomic-file.ts';
 import { asRecord } from './json-record.ts';
 import type { JsonRecord } from './json-record.ts';
 import { listDocument, parseNetworkList } from './network-list.ts';
@@ -39,7 +39,10 @@ const suffix = '.json';
 /** Ids become file names. */
 const idPattern = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
 
-/** One file per sandbox in a directory that survives a reboot, as addresses of the IPAM plugins do. */
+/**
+ * One file per sandbox, of two lines: the intent, and the result once there is one. It lies in a
+ * directory that survives a reboot, as the addresses that IPAM plugins reserve do.
+ */
 export class AttachmentCache {
   readonly #directory: string;
 
@@ -47,8 +50,11 @@ export class AttachmentCache {
     this.#directory = directory;
   }
 
+  /** Also clears away what a crash left half written: of such a pod no plugin has heard. */
   async open(): Promise<void> {
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    const halves = (await readdir(this.#directory)).filter((name) => name.endsWith('.tmp'));
+    await Promise.all(halves.map((name) => rm(join(this.#directory, name), { force: true })));
   }
 
   async read(sandboxId: string): Promise<Attachment | UnreadableAttachment | undefined> {
@@ -61,15 +67,21 @@ export class AttachmentCache {
     }
   }
 
-  async write(attachment: Attachment): Promise<void> {
-    const { list, ...rest } = attachment;
-    const document = { version: formatVersion, ...rest, list: listDocument(list) };
-    await replaceFile(this.#path(attachment.request.sandboxId), `${JSON.stringify(document)}\n`);
+  /** Writes the intent, before the first ADD. A crash of berthd finds it from here on. */
+  async enter(intent: Attachment): Promise<void> {
+    const { request, capabilities, startedAt, list } = intent;
+    const document = { version: formatVersion, startedAt, request, capabilities, list: listDocument(list) };
+    await placeFile(this.#path(request.sandboxId), `${JSON.stringify(document)}\n`);
   }
 
-  /** Makes the entry's name durable; its content is already. Runs beside the plugins, which are slower. */
+  /** Carries the intent over a power loss as well. It runs beside the plugins, which are slower. */
   async settle(sandboxId: string): Promise<void> {
-    await syncDirectoryOf(this.#path(sandboxId));
+    await syncFile(this.#path(sandboxId));
+  }
+
+  /** Adds the result. When a power loss takes or cuts it, the intent alone is enough for DEL. */
+  async complete(sandboxId: string, result: JsonRecord): Promise<void> {
+    await appendFile(this.#path(sandboxId), `${JSON.stringify(result)}\n`);
   }
 
   async remove(sandboxId: string): Promise<void> {
@@ -88,22 +100,31 @@ export class AttachmentCache {
 }
 
 function decode(text: string, sandboxId: string): Attachment {
-  const document = asRecord(JSON.parse(text));
+  const [intent = '', outcome = ''] = text.split('\n');
+  const document = asRecord(JSON.parse(intent));
   if (document === undefined) throw new Error('not a JSON object');
   if (document['version'] !== formatVersion) throw new Error(`format version ${JSON.stringify(document['version'])} is not known`);
   const request = asRecord(document['request']);
   const list = asRecord(document['list']);
   const capabilities = asRecord(document['capabilities']);
-  const { phase, startedAt } = document;
+  const { startedAt } = document;
   if (request === undefined || list === undefined || capabilities === undefined) throw new Error('request, list or capabilities missing');
   if (request['sandboxId'] !== sandboxId) throw new Error(`it is about ${JSON.stringify(request['sandboxId'])}`);
-  if (phase !== 'adding' && phase !== 'added') throw new Error(`phase ${JSON.stringify(phase)} is not known`);
+  const result = decodeResult(outcome);
   return {
-    phase,
+    phase: result === undefined ? 'adding' : 'added',
     request: request as unknown as PodNetworkRequest,
     list: parseNetworkList(list),
     capabilities,
     startedAt: typeof startedAt === 'string' ? startedAt : '0',
-    result: asRecord(document['result']),
+    result,
   };
+}
+
+function decodeResult(line: string): JsonRecord | undefined {
+  try {
+    return asRecord(JSON.parse(line));
+  } catch {
+    return undefined;
+  }
 }

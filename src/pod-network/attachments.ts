@@ -34,23 +34,24 @@ export class Attachments {
   }
 
   async attach(request: PodNetworkRequest, list: NetworkList, capabilities: CapabilityValues, signal: AbortSignal): Promise<PodNetworkResult> {
+    const { cache, chain, clock, timeoutSeconds } = this.#options;
     // Refuses names that CNI cannot carry, before anything is entered.
     attachmentEnvironment(request, request.netnsPath);
     // A second ADD for one attachment is not allowed: what an earlier attempt left goes first.
     await this.detach(request, { list, capabilities }, signal);
-    const startedAt = this.#options.clock.nowNanos().toString();
+    const startedAt = clock.nowNanos().toString();
     const intent: Attachment = { phase: 'adding', request, list, capabilities, startedAt, result: undefined };
-    await this.#enter(intent);
-    // Settled beside the plugins; a failure of it is looked at in #add.
-    const settled = this.#options.cache.settle(request.sandboxId).catch((error: unknown) => stateFailed(request, error));
+    await this.#recorded(request, cache.enter(intent));
+    // Never rejects: its failure is a value until the plugins are done.
+    const settled = cache.settle(request.sandboxId).catch((error: unknown) => stateFailed(request, error));
     let reached = intent;
     try {
-      const result = await this.#options.chain.add(intent, startDeadline(this.#options.timeoutSeconds, signal));
+      const result = await chain.add(intent, startDeadline(timeoutSeconds, signal));
       reached = { ...intent, phase: 'added', result };
       const ips = this.#addresses(reached);
       const problem = await settled;
       if (problem !== undefined) throw problem;
-      await this.#enter(reached);
+      await this.#recorded(request, cache.complete(request.sandboxId, result));
       return { ips, cniResult: result };
     } catch (error) {
       await settled;
@@ -86,11 +87,11 @@ export class Attachments {
     }
   }
 
-  async #enter(attachment: Attachment): Promise<void> {
+  async #recorded(request: PodNetworkRequest, writing: Promise<void>): Promise<void> {
     try {
-      await this.#options.cache.write(attachment);
+      await writing;
     } catch (error) {
-      throw stateFailed(attachment.request, error);
+      throw stateFailed(request, error);
     }
   }
 

@@ -113,9 +113,10 @@ test('the record is on disk before the first plugin runs', async () => {
   await network.setUp(podRequest(), never);
 
   const seen = JSON.parse(readFileSync(join(fixture.directory, 'seen'), 'utf8')) as Record<string, unknown>;
-  expect(seen).toMatchObject({ phase: 'adding', request: { podName: 'web' }, list: { name: 'net', plugins: [{ type: 'only', mark: 7 }] } });
-  const finished = JSON.parse(readFileSync(cacheFile(), 'utf8')) as Record<string, unknown>;
-  expect(finished).toMatchObject({ phase: 'added', result: { cniVersion: '1.0.0', ips: [{ address: '10.1.2.3/24' }] } });
+  expect(seen).toMatchObject({ version: 1, request: { podName: 'web' }, list: { name: 'net', plugins: [{ type: 'only', mark: 7 }] } });
+  const [intent = '', result = ''] = readFileSync(cacheFile(), 'utf8').split('\n');
+  expect(JSON.parse(intent)).toEqual(seen);
+  expect(JSON.parse(result)).toEqual({ cniVersion: '1.0.0', ips: [{ address: '10.1.2.3/24' }] });
 });
 
 test('a failed ADD is undone over the whole list, and the error names network, plugin, command and pod', async () => {
@@ -138,8 +139,7 @@ test('when the undo fails too, the error says both, the record stays, and tearDo
   fixture.conflist('net', ['only']);
   const network = await open();
 
-  const failure = network.setUp(podRequest(), never);
-  await expect(failure).rejects.toThrow(/plugin only ADD: exit status 3 without a CNI error: crash of ADD; undoing it failed too.*plugin only DEL: exit status 3/);
+  await expect(network.setUp(podRequest(), never)).rejects.toThrow(/plugin only ADD: exit status 3 without a CNI error: crash of ADD; undoing it failed too.*plugin only DEL: exit status 3/);
   expect(await network.cached()).toEqual([sandboxId]);
   await expect(network.tearDown(podRequest(), never)).rejects.toMatchObject({ code: 'CNI_FAILED' });
   expect(await network.cached()).toEqual([sandboxId]);
@@ -195,11 +195,9 @@ test('a caller that gives up gets CANCELLED after the undo, and the plugin dies 
   fixture.conflist('net', ['only']);
   const network = await open();
   const caller = new AbortController();
-  const outcome = network.setUp(podRequest(), caller.signal);
-  const settled = expect(outcome).rejects.toMatchObject({ code: 'CANCELLED' });
-  await until(() => readdirSync(fixture.directory).includes('started'));
-  caller.abort();
-  await settled;
+  const abortOnceStarted = until(() => readdirSync(fixture.directory).includes('started')).then(() => caller.abort());
+  await expect(network.setUp(podRequest(), caller.signal)).rejects.toMatchObject({ code: 'CANCELLED' });
+  await abortOnceStarted;
   await expectGone(Number(readFileSync(join(fixture.directory, 'started'), 'utf8')));
   expect(fixture.order()).toEqual(['only ADD', 'only DEL']);
   expect(await network.cached()).toEqual([]);
@@ -214,13 +212,16 @@ test('a plugin left running by its parent does not hold the call', async () => {
   expect(result.ips).toEqual(['10.1.2.3']);
 });
 
-test('a record left by a crash in mid-ADD is deleted before the next ADD', async () => {
+test.each([
+  ['in mid-ADD', ''],
+  ['with its result cut off', '{"cniVersion":"1.0.0","ips":[{"addr'],
+])('a record left by a crash %s is deleted before the next ADD', async (_case, secondLine) => {
   fixture.plugin('only');
   fixture.conflist('net', ['only']);
   const crashed = await open();
   await crashed.setUp(podRequest(), never);
-  const record = JSON.parse(readFileSync(cacheFile(), 'utf8')) as Record<string, unknown>;
-  writeFileSync(cacheFile(), JSON.stringify({ ...record, phase: 'adding', result: undefined }));
+  const [intent = ''] = readFileSync(cacheFile(), 'utf8').split('\n');
+  writeFileSync(cacheFile(), `${intent}\n${secondLine}`);
 
   const network = await open();
   await network.setUp(podRequest(), never);
@@ -228,15 +229,25 @@ test('a record left by a crash in mid-ADD is deleted before the next ADD', async
   expect(fixture.calls()[1]?.input).not.toHaveProperty('prevResult');
 });
 
-test('a record that cannot be read is deleted with the present configuration', async () => {
+test.each(['{"version":1,', '', '{"version":99}', '[]'])('a record that reads %j is deleted with the present configuration', async (content) => {
   fixture.plugin('only');
   fixture.conflist('net', ['only']);
   const network = await open();
   await network.setUp(podRequest(), never);
-  writeFileSync(cacheFile(), '{"version":1,');
+  writeFileSync(cacheFile(), content);
   await network.tearDown(podRequest(), never);
   expect(fixture.order()).toEqual(['only ADD', 'only DEL']);
   expect(await network.cached()).toEqual([]);
+});
+
+test('a half-written record from a crash before the first ADD is cleared away at start', async () => {
+  fixture.plugin('only');
+  fixture.conflist('net', ['only']);
+  await open();
+  writeFileSync(`${cacheFile()}.tmp`, '{"vers');
+  const network = await open();
+  expect(await network.cached()).toEqual([]);
+  expect(readdirSync(join(fixture.directory, 'root/network/attachments'))).toEqual([]);
 });
 
 test('without a record tearDown does nothing', async () => {

@@ -72,11 +72,16 @@ export class CniPodNetwork implements PodNetwork {
     if (request.netnsPath === '') throw invalidField('netnsPath', 'a pod network needs a network namespace');
     const { attachments, selection, podCidr } = this.#parts;
     this.#ours.add(request.sandboxId);
-    return await this.#exclusive(request.sandboxId, signal, async () => {
-      const { list } = selection.usable();
-      const capabilities = capabilityValues(request, podCidr.ranges);
-      return await attachments.attach(request, list, capabilities, signal);
-    });
+    try {
+      return await this.#exclusive(request.sandboxId, signal, async () => {
+        const { list } = selection.usable();
+        const capabilities = capabilityValues(request, podCidr.ranges);
+        return await attachments.attach(request, list, capabilities, signal);
+      });
+    } catch (error) {
+      this.#ours.delete(request.sandboxId);
+      throw error;
+    }
   }
 
   async tearDown(request: PodNetworkRequest, signal: AbortSignal): Promise<void> {

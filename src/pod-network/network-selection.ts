@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 
 import type { Config } from '../config/config.ts';
 import { BerthError } from '../errors/catalogue.ts';
-import { replaceFile } from './atomic-file.ts';
+import { readIfPresent, replaceFile } from './atomic-file.ts';
 import { defaultNetwork } from './default-network.ts';
 import { DirectoryWatch } from './directory-watch.ts';
 import { listDocument, requiredPlugins } from './network-list.ts';
@@ -106,11 +106,13 @@ export class NetworkSelection {
     const network = 'list' in choice ? choice : undefined;
     const changed = JSON.stringify(network) !== JSON.stringify(this.#network);
     this.#network = network;
+    const before = this.#status;
     this.#status = 'list' in choice ? this.#networkStatus(choice) : choice;
-    if (!changed) return;
-    const shown = { network: network?.list.name, file: network?.file, origin: network?.origin, status: this.#status };
-    this.#options.log.info(shown, 'pod network selected');
-    this.onSelected(network);
+    if (changed || before.message !== this.#status.message) {
+      const shown = { network: network?.list.name, file: network?.file, origin: network?.origin, status: this.#status };
+      this.#options.log.info(shown, 'pod network selected');
+    }
+    if (changed) this.onSelected(network);
   }
 
   /**
@@ -141,7 +143,8 @@ export class NetworkSelection {
     const directory = join(config.state, 'cni', 'net.d');
     await mkdir(directory, { recursive: true, mode: 0o755 });
     const file = join(directory, '10-berth.conflist');
-    await replaceFile(file, `${JSON.stringify(listDocument(list), undefined, 2)}\n`);
+    const content = `${JSON.stringify(listDocument(list), undefined, 2)}\n`;
+    if ((await readIfPresent(file)) !== content) await replaceFile(file, content);
     return { list, file, origin: 'built-in' };
   }
 

@@ -58,7 +58,7 @@ function runOnce(request: ProcessRequest, signal: AbortSignal): Promise<ProcessO
       signal.removeEventListener('abort', onAbort);
       clearTimeout(drainTimer);
       if (error === undefined) resolve({ exitCode: child.exitCode, signal: child.signalCode, ...output.read() });
-      else reject(error instanceof Error ? error : new Error(String(error)));
+      else reject(asError(error));
     };
     child.on('error', settle);
     child.on('exit', () => {
@@ -69,6 +69,11 @@ function runOnce(request: ProcessRequest, signal: AbortSignal): Promise<ProcessO
     child.stdin.on('error', () => undefined);
     child.stdin.end(request.input);
   });
+}
+
+/** An abort's reason may be anything. */
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error('aborted', { cause: reason });
 }
 
 /** ESRCH: the group ended on its own. */

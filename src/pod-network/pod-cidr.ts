@@ -17,6 +17,7 @@ export class PodCidr {
   readonly #path: string;
   readonly #log: Logger;
   #ranges: readonly string[] = [];
+  #writing: Promise<unknown> = Promise.resolve();
 
   constructor(path: string, log: Logger) {
     this.#path = path;
@@ -43,6 +44,13 @@ export class PodCidr {
   async set(text: string): Promise<boolean> {
     if (text.trim() === '') return false;
     const ranges = parsePodCidr(text);
+    // One after another: two writers would share the temporary file.
+    const written = this.#writing.then(() => this.#replace(ranges));
+    this.#writing = written.catch(() => undefined);
+    return await written;
+  }
+
+  async #replace(ranges: readonly string[]): Promise<boolean> {
     if (ranges.join() === this.#ranges.join()) return false;
     await replaceFile(this.#path, `${ranges.join()}\n`);
     this.#ranges = ranges;

@@ -9,6 +9,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { RealNetworkReport } from './testing/real-network.ts';
 
 const child = fileURLToPath(new URL('testing/real-network.ts', import.meta.url));
+/** Its own PID namespace as well: whatever the child starts ends with it. */
+const namespaces = ['-n', '-m', '-p', '-f', '--mount-proc', '--kill-child'];
 const missing = whyNot();
 if (missing !== '') process.stderr.write(`skipped: pod network over real plugins: ${missing}\n`);
 
@@ -17,7 +19,7 @@ describe.skipIf(missing !== '')('the built-in network over the standard plugins'
   let report: RealNetworkReport;
 
   beforeAll(() => {
-    const output = execFileSync('unshare', ['-n', '-m', process.execPath, child, directory], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], timeout: 110_000 });
+    const output = execFileSync('unshare', [...namespaces, process.execPath, child, directory], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], timeout: 110_000 });
     report = JSON.parse(output) as RealNetworkReport;
   }, 120_000);
 
@@ -54,6 +56,6 @@ function whyNot(): string {
   for (const program of ['ip', 'nsenter', 'iptables-save', 'busybox']) {
     if (spawnSync('sh', ['-c', `command -v ${program}`]).status !== 0) return `no ${program}`;
   }
-  const attempt = spawnSync('unshare', ['-n', '-m', 'true'], { encoding: 'utf8' });
-  return attempt.status === 0 ? '' : `unshare -n -m: ${attempt.error?.message ?? attempt.stderr.trim()}`;
+  const attempt = spawnSync('unshare', [...namespaces, 'true'], { encoding: 'utf8' });
+  return attempt.status === 0 ? '' : `unshare ${namespaces.join(' ')}: ${attempt.error?.message ?? attempt.stderr.trim()}`;
 }

@@ -40,26 +40,7 @@ export class Fixture {
   }
 
   config(overrides: Partial<Config['cni']> = {}): Config {
-    return {
-      root: join(this.directory, 'root'),
-      state: join(this.directory, 'state'),
-      listen: 'unix:///nowhere',
-      logLevel: 'info',
-      streamAddress: '127.0.0.1:0',
-      metricsAddress: '',
-      nriSocket: '',
-      cni: {
-        confDir: this.confDir,
-        binDirs: [this.binDir],
-        netnsDir: '/run/netns',
-        defaultNetwork: false,
-        defaultSubnets: ['10.88.0.0/16'],
-        timeoutSeconds: 20,
-        ...overrides,
-      },
-      registry: { configDir: '', maxConcurrentDownloads: 1, maxConcurrentUnpacks: 1, progressTimeoutSeconds: 1 },
-      runtime: { cgroupDriver: 'cgroupfs', allowMissingControllers: true, pidsLimit: 0, maxConcurrentLaunches: 1 },
-    };
+    return testConfig(this.directory, { confDir: this.confDir, binDirs: [this.binDir], ...overrides });
   }
 
   /**
@@ -101,6 +82,30 @@ ${body}
   remove(): void {
     rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+/** Settings with every path in `directory`. */
+export function testConfig(directory: string, cni: Partial<Config['cni']>): Config {
+  return {
+    root: join(directory, 'root'),
+    state: join(directory, 'state'),
+    listen: 'unix:///nowhere',
+    logLevel: 'info',
+    streamAddress: '127.0.0.1:0',
+    metricsAddress: '',
+    nriSocket: '',
+    cni: {
+      confDir: join(directory, 'net.d'),
+      binDirs: [],
+      netnsDir: '/run/netns',
+      defaultNetwork: false,
+      defaultSubnets: ['10.88.0.0/16'],
+      timeoutSeconds: 20,
+      ...cni,
+    },
+    registry: { configDir: '', maxConcurrentDownloads: 1, maxConcurrentUnpacks: 1, progressTimeoutSeconds: 1 },
+    runtime: { cgroupDriver: 'cgroupfs', allowMissingControllers: true, pidsLimit: 0, maxConcurrentLaunches: 1 },
+  };
 }
 
 export function podRequest(overrides: Partial<PodNetworkRequest> = {}): PodNetworkRequest {

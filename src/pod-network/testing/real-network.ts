@@ -12,10 +12,9 @@ import { join } from 'node:path';
 
 import { pino } from 'pino';
 
-import type { Config } from '../../config/config.ts';
 import { createPodNetwork } from '../create-pod-network.ts';
 import type { PodNetwork, PodNetworkRequest } from '../pod-network.ts';
-import { podRequest } from './fixture.ts';
+import { podRequest, testConfig } from './fixture.ts';
 
 export interface RealNetworkReport {
   /** What an HTTP client got: from the pod's addresses, through the host port, and from pod to pod. */
@@ -41,7 +40,12 @@ const hostPort = 18080;
 const [, , directory = ''] = process.argv;
 
 const network = await createPodNetwork({
-  config: config(),
+  config: testConfig(directory, {
+    binDirs: ['/usr/lib/cni'],
+    defaultNetwork: true,
+    defaultSubnets: ['10.77.0.0/24', 'fd77::/64'],
+    timeoutSeconds: 60,
+  }),
   log: pino({ level: 'warn' }, pino.destination(2)),
   ownPluginDir: join(directory, 'own'),
 });
@@ -153,26 +157,4 @@ function hostState(): HostState {
 
 function command(program: string, ...args: string[]): string {
   return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
-}
-
-function config(): Config {
-  return {
-    root: join(directory, 'root'),
-    state: join(directory, 'state'),
-    listen: 'unix:///nowhere',
-    logLevel: 'warn',
-    streamAddress: '127.0.0.1:0',
-    metricsAddress: '',
-    nriSocket: '',
-    cni: {
-      confDir: join(directory, 'net.d'),
-      binDirs: ['/usr/lib/cni'],
-      netnsDir: '/run/netns',
-      defaultNetwork: true,
-      defaultSubnets: ['10.77.0.0/24', 'fd77::/64'],
-      timeoutSeconds: 60,
-    },
-    registry: { configDir: '', maxConcurrentDownloads: 1, maxConcurrentUnpacks: 1, progressTimeoutSeconds: 1 },
-    runtime: { cgroupDriver: 'cgroupfs', allowMissingControllers: true, pidsLimit: 0, maxConcurrentLaunches: 1 },
-  };
 }
