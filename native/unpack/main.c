@@ -21,6 +21,7 @@
 #include "../common/scope.h"
 #include "confine.h"
 #include "layer.h"
+#include "placement.h"
 #include "remove.h"
 #include "report.h"
 
@@ -84,6 +85,7 @@ static int run_layer(int count, char **arguments, struct error *err)
 	umask(0);
 	/* Names in PAX headers are UTF-8 and are to stay so. Built into glibc: nothing is read from disk. */
 	setlocale(LC_CTYPE, "C.UTF-8");
+	placement_spread(parsed.dest);
 	int root = confine(parsed.dest, err);
 	if (root < 0)
 		return root;
