@@ -27,6 +27,8 @@ export interface Container {
   shim: Shim | undefined;
   /** The stop signal has gone out; later calls only wait. */
   stopSignalSent: boolean;
+  /** Its shim's connection broke once and was made anew. */
+  reconnected: boolean;
   /** Resolves when the container has become `exited` (also from `creating` or `created`). */
   readonly exited: PromiseWithResolvers<void>;
 }

@@ -16,7 +16,8 @@ export interface Shim {
   /** Signals the container's init, or with `all` every process of its cgroup. */
   kill(signalNumber: number, all: boolean, signal: AbortSignal): Promise<void>;
   reopenLog(signal: AbortSignal): Promise<void>;
-  close(): void;
+  /** Lets go of the shim, which goes on; the observer hears nothing more. */
+  detach(): void;
 }
 
 export interface ShimObserver {
@@ -36,6 +37,7 @@ export async function attachShim(
   const waiters = new Set<{ resolve(status: ShimStatus): void; reject(error: unknown): void }>();
   let status: ShimStatus | undefined;
   let ended: BerthError | undefined;
+  let detached = false;
 
   const adopt = (next: ShimStatus | undefined) => {
     if (next === undefined) return;
@@ -55,12 +57,13 @@ export async function attachShim(
       ended = error;
       for (const waiter of waiters) waiter.reject(error);
       waiters.clear();
-      observer.onClose();
+      if (!detached) observer.onClose();
     },
   });
   try {
     adopt(parseShimStatus(await channel.request(messageType.SUBSCRIBE, {}, signal)));
   } catch (cause) {
+    detached = true;
     channel.close();
     throw cause;
   }
@@ -95,7 +98,8 @@ export async function attachShim(
     async reopenLog(abort) {
       await channel.request(messageType.REOPEN_LOG, {}, abort);
     },
-    close() {
+    detach() {
+      detached = true;
       channel.close();
     },
   };

@@ -33,6 +33,8 @@ export interface ContainerRecord extends StoredRecord {
   readonly sandboxId: string;
   readonly name: string;
   readonly phase: ContainerPhase;
+  /** A stand-in for a record that could not be read. */
+  readonly quarantined?: boolean;
   readonly config: StoredContainerConfig;
   readonly imageId: string;
   /** The reference by which the image was asked for, in its repository-digest form where it has one. */

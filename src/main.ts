@@ -1,0 +1,111 @@
+/** berthd: reads its settings, builds the layers from below, serves CRI, and takes them down in reverse. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { createCgroups } from './cgroup/cgroups.ts';
+import { describeMissing, readCgroupHierarchy } from './cgroup/hierarchy.ts';
+import type { CgroupHierarchy } from './cgroup/hierarchy.ts';
+import { helpText, parseCommandLine } from './config/command-line.ts';
+import type { RunCommand } from './config/command-line.ts';
+import type { Config } from './config/config.ts';
+import { loadConfig } from './config/load.ts';
+import { nativePrograms } from './config/programs.ts';
+import { version } from './config/version.ts';
+import { startCriServer } from './cri-server/server.ts';
+import { BerthError } from './errors/catalogue.ts';
+import { createImageService } from './image-service/image-service.ts';
+import { createPodNetwork } from './pod-network/create-pod-network.ts';
+import { createRuntimeService } from './runtime-service/service.ts';
+import { startLauncher } from './shim/launcher.ts';
+import { systemClock } from './telemetry/clock.ts';
+import { createLogger, flushLogger } from './telemetry/logger.ts';
+import { startMetricsServer } from './telemetry/metrics-server.ts';
+import { createMetrics } from './telemetry/metrics.ts';
+import { createNotifier } from './telemetry/notify.ts';
+
+/** How long calls may go on after SIGTERM, in ms. */
+const shutdownGrace = 5_000;
+
+async function main(): Promise<void> {
+  const command = parseCommandLine(process.argv.slice(2));
+  if (command.action === 'help') process.stdout.write(helpText());
+  else if (command.action === 'version') process.stdout.write(`berthd ${version}\n`);
+  else await run(command);
+}
+
+async function run(command: RunCommand): Promise<void> {
+  const { config, files } = await loadConfig(command);
+  const hierarchy = await suitableHierarchy(config);
+  const log = createLogger({ level: config.logLevel });
+  log.info({ version, files, root: config.root, state: config.state }, 'berthd starts');
+  if (hierarchy.missing.length > 0) log.warn(describeMissing(hierarchy));
+  const daemon = await startDaemon(config, hierarchy, log);
+  process.stdout.write(`berthd ${version} is ready on ${daemon.address}\n`);
+  await daemon.notifier.ready(`serving CRI on ${daemon.address}`);
+
+  const signal = await new Promise<string>((resolve) => {
+    for (const name of ['SIGTERM', 'SIGINT']) process.once(name, () => resolve(name));
+  });
+  log.info({ signal }, 'berthd stops; containers go on');
+  await daemon.notifier.stopping();
+  await daemon.close();
+  await flushLogger(log);
+}
+
+/** Refuses a host that cannot enforce limits, unless told to run there all the same. */
+async function suitableHierarchy(config: Config): Promise<CgroupHierarchy> {
+  const hierarchy = await readCgroupHierarchy();
+  if (config.runtime.cgroupDriver === 'systemd') {
+    throw new BerthError('HOST_UNSUITABLE', 'runtime.cgroup_driver: the systemd driver is not there yet, use cgroupfs');
+  }
+  if (hierarchy.missing.length > 0 && !config.runtime.allowMissingControllers) {
+    throw new BerthError(
+      'HOST_UNSUITABLE',
+      `limits would be ${describeMissing(hierarchy)}. Boot with the unified hierarchy alone ` +
+        '(kernel parameters systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all), or accept it with --allow-missing-controllers',
+    );
+  }
+  return hierarchy;
+}
+
+async function startDaemon(config: Config, hierarchy: CgroupHierarchy, log: Logger) {
+  const programs = nativePrograms(import.meta.url);
+  const clock = systemClock();
+  const metrics = createMetrics();
+  await mkdir(config.root, { recursive: true, mode: 0o700 });
+  await mkdir(config.state, { recursive: true, mode: 0o711 });
+  const launcher = startLauncher({ program: programs.shim, log });
+  const network = await createPodNetwork({ config, log, metrics, ownPluginDir: join(programs.net, '..'), clock });
+  const images = await createImageService({
+    root: config.root,
+    unpackProgram: programs.unpack,
+    registry: config.registry,
+    log,
+    clock,
+    containersDir: join(config.root, 'containers'),
+  });
+  const cgroups = createCgroups(hierarchy, log);
+  const runtime = await createRuntimeService({ config, log, clock, launcher, cgroups, network, images: images.provider });
+  await images.removeUnused();
+  const endpoint = await startMetricsServer({ address: config.metricsAddress, registry: metrics, problem: () => undefined, log });
+  const server = await startCriServer({ listen: config.listen, handlers: { ...runtime.handlers, ...images.handlers }, log, metrics });
+  return {
+    address: server.address,
+    notifier: createNotifier({ environment: process.env, helper: programs.notify, log }),
+    async close() {
+      await server.close(shutdownGrace);
+      await endpoint?.close();
+      runtime.close();
+      await images.close();
+      await network.close();
+      launcher.close();
+    },
+  };
+}
+
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(`berthd: ${error instanceof BerthError ? error.message : String(error instanceof Error ? error.stack : error)}\n`);
+  process.exitCode = 1;
+}

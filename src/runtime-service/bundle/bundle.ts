@@ -1,0 +1,99 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ImageRunConfig } from '../../image-service/images.ts';
+import type { StoredContainerConfig } from '../../state/container.ts';
+import { capabilitySets } from './capabilities.ts';
+import type { ContainerDevices } from './devices.ts';
+import { containerMounts, rootPropagation } from './mounts.ts';
+import type { MountContext } from './mounts.ts';
+import { bundleUser, processArgs, processEnv, workingDirectory } from './process.ts';
+
+/** A namespace of the OCI runtime spec; without a path it is new. */
+export interface OciNamespace {
+  readonly type: 'mount' | 'pid' | 'network' | 'ipc' | 'uts' | 'cgroup';
+  readonly path?: string;
+}
+
+export interface BundleInput {
+  readonly id: string;
+  readonly config: StoredContainerConfig;
+  readonly image: ImageRunConfig;
+  readonly hostname: string;
+  readonly namespaces: readonly OciNamespace[];
+  readonly mounts: Omit<MountContext, 'privileged' | 'readonlyRoot'>;
+  readonly devices: ContainerDevices;
+  /** Absolute cgroup directory, and the same below the cgroup2 mount for the OCI field. */
+  readonly cgroup: { readonly path: string; readonly relative: string };
+  readonly rootfs: { readonly lower: readonly string[]; readonly upper: string; readonly work: string };
+  /** Absolute; empty for no log. */
+  readonly logPath: string;
+  readonly grantable: ReadonlySet<string>;
+  /** Hard limit of open files that berthd may hand on. */
+  readonly maxOpenFiles: number;
+}
+
+/** What is hidden of /proc and /sys unless the request says otherwise (the list that Docker and containerd use). */
+const maskedPaths = [
+  '/proc/acpi', '/proc/asound', '/proc/interrupts', '/proc/kcore', '/proc/keys', '/proc/latency_stats', '/proc/sched_debug',
+  '/proc/scsi', '/proc/timer_list', '/proc/timer_stats', '/sys/devices/virtual/powercap', '/sys/firmware',
+];
+const readonlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
+
+const orDefault = (given: readonly string[], fallback: readonly string[]) => (given.length > 0 ? given : fallback);
+
+/** config.json of the OCI runtime spec. Throws INVALID_FIELD when the request cannot be honoured. */
+export function ociConfig(input: BundleInput): object {
+  const { config, image } = input;
+  const security = config.linux?.security_context ?? null;
+  const privileged = security?.privileged ?? false;
+  const readonlyRoot = security?.readonly_rootfs ?? false;
+  return {
+    ociVersion: '1.2.0',
+    process: {
+      terminal: config.tty,
+      user: { uid: 0, gid: 0 },
+      args: processArgs(config, image),
+      env: processEnv(config, image, input.hostname),
+      cwd: workingDirectory(config, image),
+      capabilities: capabilitySets(security?.capabilities ?? null, privileged, input.grantable, 'config.linux.security_context.capabilities'),
+      rlimits: [{ type: 'RLIMIT_NOFILE', soft: Math.min(1024, input.maxOpenFiles), hard: Math.min(524_288, input.maxOpenFiles) }],
+      noNewPrivileges: security?.no_new_privs ?? false,
+      oomScoreAdj: Number(config.linux?.resources?.oom_score_adj ?? 0),
+    },
+    root: { path: 'rootfs', readonly: readonlyRoot },
+    mounts: containerMounts(config.mounts, { ...input.mounts, privileged, readonlyRoot }),
+    annotations: { 'io.kubernetes.cri.container-name': config.metadata?.name ?? '' },
+    linux: {
+      cgroupsPath: input.cgroup.relative,
+      namespaces: input.namespaces,
+      devices: input.devices.devices,
+      resources: { devices: input.devices.rules },
+      rootfsPropagation: rootPropagation(config.mounts),
+      maskedPaths: privileged ? [] : orDefault(security?.masked_paths ?? [], maskedPaths),
+      readonlyPaths: privileged ? [] : orDefault(security?.readonly_paths ?? [], readonlyPaths),
+    },
+  };
+}
+
+/** berth.json (docs/shim-protocol.md): what the OCI spec has no place for. */
+export function berthConfig(input: BundleInput): object {
+  const { config } = input;
+  return {
+    id: input.id,
+    rootfs: { ...input.rootfs, volatile: true },
+    log: input.logPath === '' ? null : { path: input.logPath },
+    stdin: config.stdin,
+    stdinOnce: config.stdin_once,
+    cgroup: input.cgroup.path,
+    user: bundleUser(config.linux?.security_context ?? null, input.image),
+  };
+}
+
+/** Writes both files into the bundle directory, which is made, with its `rootfs`. */
+export async function writeBundle(directory: string, oci: object, berth: object): Promise<void> {
+  await mkdir(join(directory, 'rootfs'), { recursive: true, mode: 0o700 });
+  await Promise.all([
+    writeFile(join(directory, 'config.json'), JSON.stringify(oci), { mode: 0o600 }),
+    writeFile(join(directory, 'berth.json'), JSON.stringify(berth), { mode: 0o600 }),
+  ]);
+}

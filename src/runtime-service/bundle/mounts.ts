@@ -1,0 +1,100 @@
+import type { Mount__Output } from '../../cri-server/generated/runtime/v1/Mount.ts';
+import { BerthError, invalidField } from '../../errors/catalogue.ts';
+
+/** A mount of the OCI runtime spec. */
+export interface OciMount {
+  readonly destination: string;
+  readonly type: string;
+  readonly source: string;
+  readonly options: readonly string[];
+}
+
+export interface MountContext {
+  readonly privileged: boolean;
+  readonly readonlyRoot: boolean;
+  /** Host paths of the pod's own files. */
+  readonly hosts: string;
+  readonly hostname: string;
+  readonly resolvConf: string;
+  /** The pod's /dev/shm; the node's for a pod in the node's IPC namespace. */
+  readonly shm: string;
+}
+
+/** All mounts of a container, parents before children. A mount of the request replaces one of ours at the same place. */
+export function containerMounts(requested: readonly Mount__Output[], context: MountContext): OciMount[] {
+  const byDestination = new Map<string, OciMount>();
+  for (const mount of [...baseMounts(context), ...podFiles(context)]) byDestination.set(mount.destination, mount);
+  for (const [index, mount] of requested.entries()) {
+    const converted = requestedMount(mount, `config.mounts[${index}]`);
+    byDestination.delete(converted.destination);
+    byDestination.set(converted.destination, converted);
+  }
+  const depth = (mount: OciMount) => mount.destination.split('/').filter((part) => part !== '').length;
+  return [...byDestination.values()].toSorted((a, b) => depth(a) - depth(b));
+}
+
+function baseMounts(context: MountContext): OciMount[] {
+  const kernel = ['nosuid', 'noexec', 'nodev'];
+  const access = context.privileged ? 'rw' : 'ro';
+  return [
+    { destination: '/proc', type: 'proc', source: 'proc', options: kernel },
+    { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'] },
+    { destination: '/dev/pts', type: 'devpts', source: 'devpts', options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'] },
+    { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: kernel },
+    { destination: '/dev/shm', type: 'bind', source: context.shm, options: ['rbind', 'rprivate', ...kernel] },
+    { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...kernel, access] },
+    { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: [...kernel, 'relatime', access] },
+  ];
+}
+
+function podFiles(context: MountContext): OciMount[] {
+  const options = ['rbind', 'rprivate', context.readonlyRoot ? 'ro' : 'rw'];
+  return [
+    { destination: '/etc/hosts', type: 'bind', source: context.hosts, options },
+    { destination: '/etc/hostname', type: 'bind', source: context.hostname, options },
+    { destination: '/etc/resolv.conf', type: 'bind', source: context.resolvConf, options },
+  ];
+}
+
+const propagations = {
+  PROPAGATION_PRIVATE: 'rprivate',
+  PROPAGATION_HOST_TO_CONTAINER: 'rslave',
+  PROPAGATION_BIDIRECTIONAL: 'rshared',
+} as const;
+
+/** Throws INVALID_FIELD, or NOT_IMPLEMENTED for kinds of mounts that are not there yet. */
+function requestedMount(mount: Mount__Output, field: string): OciMount {
+  if (!mount.container_path.startsWith('/')) throw invalidField(`${field}.container_path`, `"${mount.container_path}" is not an absolute path`);
+  const destination = normalise(mount.container_path);
+  if (destination === '/') throw invalidField(`${field}.container_path`, 'is the root of the container');
+  if (mount.image !== null && mount.image.image !== '') throw new BerthError('NOT_IMPLEMENTED', `${field}.image: image mounts are not there yet`);
+  if (mount.uidMappings.length + mount.gidMappings.length > 0) {
+    throw new BerthError('NOT_IMPLEMENTED', `${field}.uidMappings: id-mapped mounts are not there yet`);
+  }
+  if (mount.mount_options.length > 0) throw new BerthError('NOT_IMPLEMENTED', `${field}.mount_options: not there yet`);
+  if (!mount.host_path.startsWith('/')) throw invalidField(`${field}.host_path`, `"${mount.host_path}" is not an absolute path`);
+  if (mount.recursive_read_only && !mount.readonly) throw invalidField(`${field}.recursive_read_only`, 'needs readonly');
+  if (mount.recursive_read_only && mount.propagation !== 'PROPAGATION_PRIVATE') {
+    throw invalidField(`${field}.recursive_read_only`, 'needs private propagation');
+  }
+  const propagation = propagations[mount.propagation as keyof typeof propagations];
+  if (propagation === undefined) throw invalidField(`${field}.propagation`, `${String(mount.propagation)} is no known propagation`);
+  const access = mount.recursive_read_only ? 'rro' : mount.readonly ? 'ro' : 'rw';
+  return { destination, type: 'bind', source: mount.host_path, options: ['rbind', propagation, access] };
+}
+
+function normalise(path: string): string {
+  const parts: string[] = [];
+  for (const part of path.split('/')) {
+    if (part === '' || part === '.') continue;
+    if (part === '..') parts.pop();
+    else parts.push(part);
+  }
+  return `/${parts.join('/')}`;
+}
+
+/** The root's propagation must let through what a mount wants to see or to show. */
+export function rootPropagation(requested: readonly Mount__Output[]): string {
+  if (requested.some(({ propagation }) => propagation === 'PROPAGATION_BIDIRECTIONAL')) return 'rshared';
+  return requested.some(({ propagation }) => propagation === 'PROPAGATION_HOST_TO_CONTAINER') ? 'rslave' : 'rprivate';
+}

@@ -1,0 +1,94 @@
+import { readFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import type { NamespaceMode__Output } from '../../cri-server/generated/runtime/v1/NamespaceMode.ts';
+import { BerthError, invalidField } from '../../errors/catalogue.ts';
+import type { ResolvedImage } from '../../image-service/images.ts';
+import type { ContainerRecord } from '../../state/container.ts';
+import type { BundleInput, OciNamespace } from '../bundle/bundle.ts';
+import { grantableCapabilities } from '../bundle/capabilities.ts';
+import { containerDevices } from '../bundle/devices.ts';
+import { sandboxFiles } from '../pod-sandbox/files.ts';
+import { sandboxPins } from '../pod-sandbox/resources.ts';
+import { ensureSharedPid, sandboxFile } from '../pod-sandbox/run.ts';
+import type { Runtime, Sandbox } from '../runtime.ts';
+
+/** Gathers what the bundle is made of. Changes nothing but, for the first container that shares PIDs, the sandbox's reaper. */
+export async function prepareBundle(
+  runtime: Runtime,
+  sandbox: Sandbox,
+  image: ResolvedImage,
+  record: ContainerRecord,
+  signal: AbortSignal,
+): Promise<BundleInput> {
+  const { config, id, sandboxId } = record;
+  const privileged = config.linux?.security_context?.privileged ?? false;
+  const pins = sandboxPins(runtime, sandbox.record);
+  const directory = runtime.containerStore.directoryOf(id);
+  return {
+    id,
+    config,
+    image: image.config,
+    hostname: sandbox.record.hostname,
+    namespaces: await namespaces(runtime, sandbox, record, privileged, signal),
+    mounts: {
+      hosts: sandboxFile(runtime, sandboxId, sandboxFiles.hosts),
+      hostname: sandboxFile(runtime, sandboxId, sandboxFiles.hostname),
+      resolvConf: sandboxFile(runtime, sandboxId, sandboxFiles.resolvConf),
+      shm: pins.shm === '' ? '/dev/shm' : pins.shm,
+    },
+    devices: await containerDevices(config.devices, privileged),
+    cgroup: { path: record.cgroupPath, relative: `/${relative(runtime.cgroups.hierarchy.mountPoint, record.cgroupPath)}` },
+    rootfs: { lower: image.layers, upper: join(directory, 'upper'), work: join(directory, 'work') },
+    logPath: record.logPath,
+    grantable: await grantableCapabilities(),
+    maxOpenFiles: await maxOpenFiles(),
+  };
+}
+
+async function namespaces(
+  runtime: Runtime,
+  sandbox: Sandbox,
+  record: ContainerRecord,
+  privileged: boolean,
+  signal: AbortSignal,
+): Promise<OciNamespace[]> {
+  const pins = sandboxPins(runtime, sandbox.record);
+  const options = record.config.linux?.security_context?.namespace_options ?? null;
+  const joined = (type: OciNamespace['type'], path: string): OciNamespace[] => (path === '' ? [] : [{ type, path }]);
+  return [
+    { type: 'mount' },
+    ...(await pidNamespace(runtime, sandbox, options?.pid ?? 'POD', options?.target_id ?? '', signal)),
+    ...joined('network', pins.net),
+    ...joined('ipc', pins.ipc),
+    ...joined('uts', pins.uts),
+    ...(privileged ? [] : [{ type: 'cgroup' as const }]),
+  ];
+}
+
+async function pidNamespace(
+  runtime: Runtime,
+  sandbox: Sandbox,
+  mode: NamespaceMode__Output,
+  targetId: string,
+  signal: AbortSignal,
+): Promise<OciNamespace[]> {
+  if (mode === 'NODE') return [];
+  if (mode === 'CONTAINER') return [{ type: 'pid' }];
+  if (mode === 'POD') {
+    const path = await runtime.locks.run(`${sandbox.record.id}/pid`, signal, () => ensureSharedPid(runtime, sandbox, signal));
+    return [{ type: 'pid', path }];
+  }
+  const field = 'config.linux.security_context.namespace_options.target_id';
+  const target = runtime.containers.find(targetId);
+  if (target === undefined || target.record.sandboxId !== sandbox.record.id) {
+    throw invalidField(field, `"${targetId}" is not a container of this pod`);
+  }
+  if (target.record.phase !== 'running') throw new BerthError('CONTAINER_WRONG_STATE', `${field}: container ${target.record.id} is not running`);
+  return [{ type: 'pid', path: `/proc/${target.record.pid}/ns/pid` }];
+}
+
+/** RLIMIT_NOFILE's hard limit of berthd (proc_pid_limits(5)). */
+async function maxOpenFiles(): Promise<number> {
+  const hard = /^Max open files\s+\S+\s+(\S+)/m.exec(await readFile('/proc/self/limits', 'utf8'))?.[1];
+  return hard === undefined || hard === 'unlimited' ? Number.MAX_SAFE_INTEGER : Number(hard);
+}

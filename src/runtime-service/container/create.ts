@@ -1,0 +1,164 @@
+import { join } from 'node:path';
+import type { ContainerConfig__Output } from '../../cri-server/generated/runtime/v1/ContainerConfig.ts';
+import type { RuntimeHandlers } from '../../cri-server/handlers.ts';
+import type { CgroupWrite } from '../../cgroup/limits.ts';
+import { cgroupWrites } from '../../cgroup/limits.ts';
+import { BerthError, wrapError } from '../../errors/catalogue.ts';
+import type { ResolvedImage } from '../../image-service/images.ts';
+import { NativeFailure } from '../../shim/channel.ts';
+import { toBerthError } from '../../shim/native-error.ts';
+import { readShimStatus } from '../../shim/status.ts';
+import type { ShimStatus } from '../../shim/status.ts';
+import { containerTo } from '../../state/container.ts';
+import type { ContainerRecord, StoredContainerConfig } from '../../state/container.ts';
+import { newId } from '../../state/ids.ts';
+import { berthConfig, ociConfig, writeBundle } from '../bundle/bundle.ts';
+import type { BundleInput } from '../bundle/bundle.ts';
+import { stopSignal } from '../bundle/signals.ts';
+import type { Container, Runtime, Sandbox } from '../runtime.ts';
+import { prepareBundle } from './bundle-input.ts';
+import { superviseShim } from './exit.ts';
+import { makeWritableLayer, releaseContainer } from './resources.ts';
+import { validateContainer } from './validate.ts';
+
+/** How long a container may take to be made, in ms, whoever still waits for it. */
+const createDeadline = 120_000;
+
+/** CreateContainer: the container's process is in place and waits when the call returns, or nothing of it is left. */
+export function createContainer(runtime: Runtime): RuntimeHandlers['CreateContainer'] {
+  return async (request, context) => {
+    const config = validateContainer(request.config);
+    const sandbox = runtime.sandboxes.get(request.pod_sandbox_id, 'sandbox', 'SANDBOX_NOT_FOUND');
+    if (sandbox.record.phase !== 'ready') {
+      throw new BerthError('SANDBOX_NOT_READY', `sandbox ${sandbox.record.id} is not ready`);
+    }
+    const reference = config.image?.image ?? '';
+    const image = runtime.images.resolve(reference);
+    if (image === undefined) throw new BerthError('IMAGE_NOT_FOUND', `config.image: image "${reference}" is not on this node`);
+    const name = containerName(sandbox.record.id, config);
+    const fingerprint = JSON.stringify({ sandbox: sandbox.record.id, config: request.config });
+    const id = await runtime.containerNames.make(name, newId(), fingerprint, context.signal, (newContainerId) =>
+      make(runtime, sandbox, image, initialRecord(runtime, sandbox, image, config, newContainerId, name)),
+    );
+    return { container_id: id };
+  };
+}
+
+export function containerName(sandboxId: string, config: Pick<ContainerConfig__Output, 'metadata'>): string {
+  return `${config.metadata?.name}_${sandboxId}_${config.metadata?.attempt}`;
+}
+
+function initialRecord(
+  runtime: Runtime,
+  sandbox: Sandbox,
+  image: ResolvedImage,
+  config: StoredContainerConfig,
+  id: string,
+  name: string,
+): ContainerRecord {
+  const logDirectory = sandbox.record.config.log_directory;
+  return {
+    version: 1,
+    id,
+    sandboxId: sandbox.record.id,
+    name,
+    phase: 'creating',
+    config,
+    imageId: image.id,
+    imageRef: image.repoDigests[0] ?? image.id,
+    bootId: runtime.bootId,
+    createdAt: String(runtime.clock.nowNanos()),
+    startedAt: '0',
+    finishedAt: '0',
+    pid: 0,
+    exitCode: 0,
+    exitKnown: false,
+    oomKilled: false,
+    message: '',
+    user: undefined,
+    logPath: logDirectory === '' || config.log_path === '' ? '' : join(logDirectory, config.log_path),
+    cgroupPath: join(sandbox.record.cgroup.path, id),
+    stopSignal: stopSignal(config.stop_signal, image.config.stopSignal),
+    ledger: ['image', 'directory', 'cgroup', 'shim'],
+  };
+}
+
+async function make(runtime: Runtime, sandbox: Sandbox, image: ResolvedImage, initial: ContainerRecord): Promise<void> {
+  const signal = AbortSignal.timeout(createDeadline);
+  const bundle = await prepareBundle(runtime, sandbox, image, initial, signal);
+  const oci = ociConfig(bundle);
+  const berth = berthConfig(bundle);
+  const container: Container = { record: initial, shim: undefined, stopSignalSent: false, reconnected: false, exited: Promise.withResolvers() };
+  runtime.images.retain(image.id, initial.id);
+  runtime.containers.set(initial.id, container);
+  try {
+    await runtime.launches.add(() => setUp(runtime, container, bundle, { oci, berth }, signal));
+    // A sandbox that was stopped meanwhile has killed the containers that it knew of; this one came late.
+    if (sandbox.record.phase !== 'ready') throw new BerthError('SANDBOX_NOT_READY', `sandbox ${sandbox.record.id} was stopped`);
+  } catch (cause) {
+    await undo(runtime, container);
+    throw cause instanceof NativeFailure
+      ? toBerthError(`create container ${initial.id}`, cause.detail)
+      : wrapError(`create container ${initial.id}`, cause);
+  }
+}
+
+async function setUp(
+  runtime: Runtime,
+  container: Container,
+  bundle: BundleInput,
+  files: { readonly oci: object; readonly berth: object },
+  signal: AbortSignal,
+): Promise<void> {
+  const { record } = container;
+  await runtime.containerStore.save(record);
+  await Promise.all([
+    makeWritableLayer(runtime.containerStore.directoryOf(record.id), bundle.rootfs.lower[0]),
+    writeBundle(runtime.paths.shim(record.id), files.oci, files.berth),
+    runtime.cgroups.create(record.cgroupPath, containerWrites(runtime, record)),
+  ]);
+  const status = await launch(runtime, container, signal);
+  container.record = containerTo(record, 'created', { pid: status.pid, user: status.user });
+  await runtime.containerStore.save(container.record);
+}
+
+function containerWrites(runtime: Runtime, record: ContainerRecord): CgroupWrite[] {
+  const limit = runtime.config.runtime.pidsLimit;
+  const pids = limit > 0 ? [{ file: 'pids.max', value: String(limit) }] : [];
+  return [...pids, ...cgroupWrites(record.config.linux?.resources ?? null, 'config.linux.resources')];
+}
+
+/** Forks the shim and waits until the container's process stands ready. */
+async function launch(runtime: Runtime, container: Container, signal: AbortSignal): Promise<ShimStatus> {
+  const { id } = container.record;
+  const stateDir = runtime.paths.shim(id);
+  await runtime.launcher.createContainer({ id, bundle: stateDir, stateDir }, signal);
+  let status: ShimStatus | undefined;
+  try {
+    const shim = await superviseShim(runtime, container, signal);
+    status = await shim.created(signal);
+  } catch (cause) {
+    // A shim that failed at once may be gone before anybody listened; it has left its word.
+    status = await readShimStatus(stateDir);
+    if (status?.error === undefined) throw cause;
+  }
+  if (status.error !== undefined) throw new NativeFailure(status.error);
+  if (status.state !== 'created') throw new BerthError('CONTAINER_SETUP_FAILED', `the container's process ended before it was started`);
+  return status;
+}
+
+/** Takes everything back. What cannot be taken back keeps the container listed, exited, for Remove to retry. */
+async function undo(runtime: Runtime, container: Container): Promise<void> {
+  const { left } = await releaseContainer(runtime, container, container.record.ledger);
+  const { id, name } = container.record;
+  if (left.length === 0) {
+    runtime.containers.delete(id);
+    await runtime.containerStore.remove(id);
+    return;
+  }
+  runtime.log.error({ container: id, name, left }, 'a failed creation could not be undone wholly');
+  const changes = { ledger: left, finishedAt: String(runtime.clock.nowNanos()), exitCode: 255, message: 'creation failed' };
+  container.record = container.record.phase === 'exited' ? { ...container.record, ...changes } : containerTo(container.record, 'exited', changes);
+  container.exited.resolve();
+  await runtime.containerStore.save(container.record);
+}

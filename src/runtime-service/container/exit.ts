@@ -1,0 +1,93 @@
+import { readShimStatus } from '../../shim/status.ts';
+import type { ShimStatus } from '../../shim/status.ts';
+import { attachShim } from '../../shim/shim.ts';
+import type { Shim } from '../../shim/shim.ts';
+import { containerTo } from '../../state/container.ts';
+import type { Container, Runtime } from '../runtime.ts';
+
+/** Connects to a container's shim and follows it until its end. */
+export async function superviseShim(runtime: Runtime, container: Container, signal: AbortSignal): Promise<Shim> {
+  const { id } = container.record;
+  const stateDir = runtime.paths.shim(id);
+  const shim = await attachShim(
+    { id, stateDir },
+    {
+      onStatus: (status) => {
+        if (status.state === 'exited') finish(runtime, container, status);
+      },
+      onClose: () => {
+        container.shim = undefined;
+        settleLostShim(runtime, container).catch((err: unknown) => runtime.log.error({ err, container: id }, 'container cannot be settled'));
+      },
+    },
+    signal,
+  );
+  container.shim = shim;
+  return shim;
+}
+
+/** The end of a container, as its shim told it. */
+export function finish(runtime: Runtime, container: Container, status: ShimStatus): void {
+  const { record } = container;
+  if (record.phase !== 'created' && record.phase !== 'running') return;
+  container.record = containerTo(record, 'exited', {
+    startedAt: status.startedAt > 0n ? String(status.startedAt) : record.startedAt,
+    finishedAt: String(status.finishedAt),
+    exitCode: status.exitCode,
+    exitKnown: true,
+    oomKilled: status.oomKilled,
+    message: status.error?.message ?? '',
+  });
+  conclude(runtime, container);
+}
+
+/** How long a shim that has closed its connection may take to answer a new one, in ms. */
+const reconnectPatience = 5_000;
+
+/**
+ * The shim's connection is gone. After a normal end its last word is in status.json. A shim that lives
+ * on is connected to again. Otherwise nobody knows the exit status: what is left of the container is
+ * ended and the status is unknown, never 0.
+ */
+export async function settleLostShim(runtime: Runtime, container: Container): Promise<void> {
+  const { record } = container;
+  if (record.phase === 'created' || record.phase === 'running') {
+    const status = await readShimStatus(runtime.paths.shim(record.id));
+    if (status?.state === 'exited') finish(runtime, container, status);
+    else if (await reconnected(runtime, container)) return;
+    else await finishUnknown(runtime, container, 'the shim was lost and with it the exit status');
+  }
+  container.exited.resolve();
+}
+
+/** One new connection in the life of a container: a shim that closes that too is not to be relied on. */
+async function reconnected(runtime: Runtime, container: Container): Promise<boolean> {
+  if (container.reconnected) return false;
+  container.reconnected = true;
+  return superviseShim(runtime, container, AbortSignal.timeout(reconnectPatience)).then(() => true, () => false);
+}
+
+/** Ends what may be left of a container whose exit status cannot be known. */
+export async function finishUnknown(runtime: Runtime, container: Container, message: string): Promise<void> {
+  await runtime.cgroups.kill(container.record.cgroupPath);
+  const { record } = container;
+  if (record.phase === 'exited') return;
+  container.record = containerTo(record, 'exited', {
+    finishedAt: String(runtime.clock.nowNanos()),
+    exitCode: 255,
+    exitKnown: false,
+    message,
+  });
+  conclude(runtime, container);
+}
+
+function conclude(runtime: Runtime, container: Container): void {
+  const { record } = container;
+  const log = runtime.log.child({ container: record.id });
+  log.info({ exitCode: record.exitCode, exitKnown: record.exitKnown, oomKilled: record.oomKilled }, 'container exited');
+  runtime.containerStore.save(record).catch((err: unknown) => log.error({ err }, 'the exit status is not saved'));
+  runtime.cgroups
+    .remove(record.cgroupPath, AbortSignal.timeout(10_000))
+    .catch((err: unknown) => log.warn({ err }, 'cgroup of the exited container stays until it is removed'));
+  container.exited.resolve();
+}

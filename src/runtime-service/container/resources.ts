@@ -1,0 +1,49 @@
+import { chmod, chown, mkdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { releaseEntries } from '../../state/ledger.ts';
+import type { LedgerEntry } from '../../state/ledger.ts';
+import type { Container, Runtime } from '../runtime.ts';
+import { killContainer } from './kill.ts';
+
+export interface WritableLayer {
+  readonly upper: string;
+  readonly work: string;
+}
+
+/**
+ * Makes the upper and work directories of a container's overlay. The merged root shows the mode and
+ * owner of the upper directory, so it takes those of the image's topmost layer.
+ */
+export async function makeWritableLayer(directory: string, topLayer: string | undefined): Promise<WritableLayer> {
+  const upper = join(directory, 'upper');
+  const work = join(directory, 'work');
+  await Promise.all([mkdir(upper, { recursive: true, mode: 0o755 }), mkdir(work, { recursive: true, mode: 0o700 })]);
+  if (topLayer !== undefined) {
+    const { mode, uid, gid } = await stat(topLayer);
+    if ((mode & 0o7777) !== 0o755) await chmod(upper, mode & 0o7777);
+    if (uid !== 0 || gid !== 0) await chown(upper, uid, gid);
+  }
+  return { upper, work };
+}
+
+/** Releases the entries of the container's ledger in reverse; returns what could not be released. */
+export function releaseContainer(
+  runtime: Runtime,
+  container: Container,
+  entries: readonly LedgerEntry[],
+): Promise<{ left: LedgerEntry[]; errors: unknown[] }> {
+  const { record } = container;
+  const release = async (entry: LedgerEntry, signal: AbortSignal): Promise<void> => {
+    if (entry === 'shim') {
+      await killContainer(runtime, container);
+      await rm(runtime.paths.shim(record.id), { recursive: true, force: true });
+    }
+    if (entry === 'cgroup') await runtime.cgroups.remove(record.cgroupPath, signal);
+    if (entry === 'directory') {
+      const directory = runtime.containerStore.directoryOf(record.id);
+      await Promise.all(['upper', 'work'].map((part) => rm(join(directory, part), { recursive: true, force: true })));
+    }
+    if (entry === 'image') runtime.images.release(record.imageId, record.id);
+  };
+  return releaseEntries(entries, release, runtime.log.child({ container: record.id }));
+}

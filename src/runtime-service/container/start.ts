@@ -1,0 +1,32 @@
+import type { RuntimeHandlers } from '../../cri-server/handlers.ts';
+import { BerthError } from '../../errors/catalogue.ts';
+import { NativeFailure } from '../../shim/channel.ts';
+import { toBerthError } from '../../shim/native-error.ts';
+import { containerTo } from '../../state/container.ts';
+import type { Container, Runtime } from '../runtime.ts';
+
+/** StartContainer: one message to a process that waits. */
+export function startContainer(runtime: Runtime): RuntimeHandlers['StartContainer'] {
+  return async (request, context) => {
+    const container = runtime.containers.get(request.container_id, 'container', 'CONTAINER_NOT_FOUND');
+    await runtime.locks.run(container.record.id, context.signal, () => start(runtime, container));
+    return {};
+  };
+}
+
+async function start(runtime: Runtime, container: Container): Promise<void> {
+  const { id, phase, sandboxId } = container.record;
+  if (phase !== 'created') throw new BerthError('CONTAINER_WRONG_STATE', `container ${id} is ${phase}, not created`);
+  if (runtime.sandboxes.find(sandboxId)?.record.phase !== 'ready') {
+    throw new BerthError('SANDBOX_NOT_READY', `container ${id}: its sandbox ${sandboxId} is not ready`);
+  }
+  if (container.shim === undefined) throw new BerthError('SHIM_UNAVAILABLE', `container ${id}: its shim is not connected`);
+  // Not the caller's signal: once asked for, the start happens, and the record has to follow it.
+  const started = await container.shim.start(AbortSignal.timeout(60_000)).catch((cause: unknown) => {
+    throw cause instanceof NativeFailure ? toBerthError(`start container ${id}`, cause.detail) : cause;
+  });
+  // A short program may have exited, and its exit been recorded, before the reply got here.
+  if (container.record.phase !== 'created') return;
+  container.record = containerTo(container.record, 'running', { pid: started.pid, startedAt: String(started.startedAt) });
+  await runtime.containerStore.save(container.record);
+}

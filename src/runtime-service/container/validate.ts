@@ -1,0 +1,67 @@
+import type { ContainerConfig__Output } from '../../cri-server/generated/runtime/v1/ContainerConfig.ts';
+import type { SecurityProfile__Output } from '../../cri-server/generated/runtime/v1/SecurityProfile.ts';
+import { cgroupWrites } from '../../cgroup/limits.ts';
+import { BerthError, invalidField } from '../../errors/catalogue.ts';
+import type { StoredContainerConfig } from '../../state/container.ts';
+
+/**
+ * Checks a container's configuration before anything is changed; the parts that become the OCI bundle
+ * are checked where they are converted, which is before anything is changed too. Throws INVALID_FIELD,
+ * or NOT_IMPLEMENTED for what is not there yet: nothing is ignored.
+ */
+export function validateContainer(config: ContainerConfig__Output | null): StoredContainerConfig {
+  if (config === null) throw invalidField('config', 'is missing');
+  if (config.metadata === null || config.metadata.name === '') throw invalidField('config.metadata.name', 'is empty');
+  if (config.image === null || config.image.image === '') throw invalidField('config.image.image', 'is empty');
+  validateLogPath(config.log_path);
+  validateSecurity(config);
+  if (config.CDI_devices.length > 0) throw new BerthError('NOT_IMPLEMENTED', 'config.CDI_devices: not there yet');
+  cgroupWrites(config.linux?.resources ?? null, 'config.linux.resources');
+  return { ...config, envs: textEnvironment(config) };
+}
+
+/** log_path is relative to the sandbox's log directory and stays below it. */
+function validateLogPath(path: string): void {
+  if (path.startsWith('/') || path.split('/').includes('..')) {
+    throw invalidField('config.log_path', `"${path}" is not a path below the sandbox's log directory`);
+  }
+}
+
+function validateSecurity(config: ContainerConfig__Output): void {
+  const security = config.linux?.security_context ?? null;
+  if (security === null) return;
+  const field = 'config.linux.security_context';
+  refuseSeccomp(security.seccomp, security.seccomp_profile_path, field, security.privileged);
+  const apparmor = security.apparmor;
+  const named = apparmor?.profile_type === 'Localhost' || security.apparmor_profile.startsWith('localhost/');
+  if (named && !security.privileged) throw new BerthError('NOT_IMPLEMENTED', `${field}.apparmor: named profiles are not there yet`);
+  const userns = security.namespace_options?.userns_options ?? null;
+  if (userns !== null && userns.mode !== 'NODE') {
+    throw new BerthError('NOT_IMPLEMENTED', `${field}.namespace_options.userns_options: user namespaces are not there yet`);
+  }
+}
+
+/** A privileged container is never filtered, whatever its profile says (kubernetes.io, seccomp). */
+function refuseSeccomp(profile: SecurityProfile__Output | null, path: string, field: string, privileged: boolean): void {
+  if (privileged) return;
+  const wanted = profile === null ? path !== '' && path !== 'unconfined' : profile.profile_type !== 'Unconfined';
+  if (wanted) throw new BerthError('NOT_IMPLEMENTED', `${field}.seccomp: seccomp profiles are not there yet, use Unconfined`);
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+/** Values are bytes on the wire, but a container's environment travels as text in the OCI bundle. */
+function textEnvironment(config: ContainerConfig__Output): StoredContainerConfig['envs'] {
+  return config.envs.map(({ key, value }, index) => {
+    const field = `config.envs[${index}]`;
+    if (key === '' || key.includes('=')) throw invalidField(`${field}.key`, `"${key}" is not a variable's name`);
+    let text: string;
+    try {
+      text = utf8.decode(value);
+    } catch {
+      throw invalidField(`${field}.value`, 'is not UTF-8');
+    }
+    if (text.includes('\0')) throw invalidField(`${field}.value`, 'holds a NUL byte');
+    return { key, value: text };
+  });
+}

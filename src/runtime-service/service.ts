@@ -1,0 +1,102 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import PQueue from 'p-queue';
+import type { Logger } from 'pino';
+import type { Cgroups } from '../cgroup/cgroups.ts';
+import type { Config } from '../config/config.ts';
+import type { RuntimeHandlers } from '../cri-server/handlers.ts';
+import type { ImageProvider } from '../image-service/images.ts';
+import type { PodNetwork } from '../pod-network/pod-network.ts';
+import type { Launcher } from '../shim/launcher.ts';
+import { readBootId } from '../state/boot-id.ts';
+import { parseContainerRecord } from '../state/container.ts';
+import { IdIndex } from '../state/ids.ts';
+import { KeyedLock } from '../state/keyed-lock.ts';
+import { NameRegistry } from '../state/name-registry.ts';
+import { RecordStore } from '../state/record-store.ts';
+import { parseSandboxRecord } from '../state/sandbox.ts';
+import type { Clock } from '../telemetry/clock.ts';
+import { createContainer } from './container/create.ts';
+import { execSync } from './container/exec-sync.ts';
+import { listContainers } from './container/list.ts';
+import { removeContainerRpc } from './container/remove.ts';
+import { reopenContainerLog } from './container/reopen-log.ts';
+import { startContainer } from './container/start.ts';
+import { containerStatusRpc } from './container/status.ts';
+import { stopContainer } from './container/stop.ts';
+import { listPodSandbox } from './pod-sandbox/list.ts';
+import { removePodSandbox } from './pod-sandbox/remove.ts';
+import { runPodSandbox } from './pod-sandbox/run.ts';
+import { podSandboxStatus } from './pod-sandbox/status.ts';
+import { stopPodSandbox } from './pod-sandbox/stop.ts';
+import { recover } from './recover.ts';
+import { runtimeConfig, updateRuntimeConfig } from './runtime-config.ts';
+import { runtimePaths } from './runtime.ts';
+import type { Runtime } from './runtime.ts';
+import { status } from './status.ts';
+import { runtimeVersion } from './version.ts';
+
+export interface RuntimeServiceOptions {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly launcher: Launcher;
+  readonly cgroups: Cgroups;
+  readonly network: PodNetwork;
+  readonly images: ImageProvider;
+}
+
+export interface RuntimeService {
+  readonly handlers: Partial<RuntimeHandlers>;
+  /** Leaves the containers running. */
+  close(): void;
+}
+
+/** Recovers what the machine holds of earlier runs and returns the handlers of the RuntimeService. */
+export async function createRuntimeService(options: RuntimeServiceOptions): Promise<RuntimeService> {
+  const { config } = options;
+  const runtime: Runtime = {
+    ...options,
+    log: options.log.child({ component: 'runtime' }),
+    bootId: await readBootId(),
+    sandboxes: new IdIndex(),
+    containers: new IdIndex(),
+    sandboxStore: new RecordStore(join(config.root, 'sandboxes'), parseSandboxRecord),
+    containerStore: new RecordStore(join(config.root, 'containers'), parseContainerRecord),
+    sandboxNames: new NameRegistry(),
+    containerNames: new NameRegistry(),
+    locks: new KeyedLock(),
+    launches: new PQueue({ concurrency: config.runtime.maxConcurrentLaunches }),
+    paths: runtimePaths(config),
+  };
+  await Promise.all(['ns', 'shims'].map((name) => mkdir(join(config.state, name), { recursive: true, mode: 0o700 })));
+  await recover(runtime);
+  return {
+    handlers: runtimeRpcs(runtime),
+    close() {
+      for (const container of runtime.containers.values()) container.shim?.detach();
+    },
+  };
+}
+
+function runtimeRpcs(runtime: Runtime): Partial<RuntimeHandlers> {
+  return {
+    Version: runtimeVersion(),
+    Status: status(runtime),
+    RuntimeConfig: runtimeConfig(),
+    UpdateRuntimeConfig: updateRuntimeConfig(runtime),
+    RunPodSandbox: runPodSandbox(runtime),
+    StopPodSandbox: stopPodSandbox(runtime),
+    RemovePodSandbox: removePodSandbox(runtime),
+    PodSandboxStatus: podSandboxStatus(runtime),
+    ListPodSandbox: listPodSandbox(runtime),
+    CreateContainer: createContainer(runtime),
+    StartContainer: startContainer(runtime),
+    StopContainer: stopContainer(runtime),
+    RemoveContainer: removeContainerRpc(runtime),
+    ContainerStatus: containerStatusRpc(runtime),
+    ListContainers: listContainers(runtime),
+    ReopenContainerLog: reopenContainerLog(runtime),
+    ExecSync: execSync(runtime),
+  };
+}
