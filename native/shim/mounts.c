@@ -46,11 +46,22 @@ static bool is_procfs(int fd, bool *root)
 	return true;
 }
 
-static int check_target(const struct mount_spec *mount, int source, int target, struct error *err)
+static bool is_same(int one, int other)
+{
+	struct stat a;
+	struct stat b;
+
+	return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+static int check_target(const struct container *container, const struct mount_spec *mount, int source, int target,
+			struct error *err)
 {
 	bool target_root = false;
 	bool source_root = false;
 
+	if (is_same(target, container->root_fd))
+		return error_set(err, EPERM, "mount", mount->destination, "must not be mounted over the root");
 	if (!is_procfs(target, &target_root) || may_cover_proc(mount->destination))
 		return 0;
 	if (target_root && is_procfs(source, &source_root) && source_root)
@@ -90,7 +101,7 @@ static int attach(const struct container *container, const struct mount_spec *mo
 
 	if (target < 0)
 		return target;
-	if ((ret = check_target(mount, source, target, err)) < 0)
+	if ((ret = check_target(container, mount, source, target, err)) < 0)
 		return ret;
 	ret = filesystem_attach(source, target);
 	if (ret < 0) {
