@@ -20,7 +20,7 @@
 struct exec_session {
 	struct exec_session *next;
 	struct shim *shim;
-	struct client *client;   /* NULL once disconnected */
+	struct client *client;   /* NULL once disconnected or refused */
 	uint32_t id;
 	pid_t pid;
 	int leaf;                /* its cgroup, -1: none */
@@ -31,7 +31,6 @@ struct exec_session {
 	struct stream out, err;
 	struct input in;
 	struct timer drain;
-	bool refused;            /* it never became the program: ERROR was or will be the reply */
 	bool gone;
 	int exit_code, signal;
 };
@@ -79,7 +78,7 @@ static void maybe_finish(struct exec_session *exec)
 			timer_set(&shim->loop, &exec->drain, DRAIN_MS);
 		return;
 	}
-	if (exec->client != NULL && !exec->refused)
+	if (exec->client != NULL)
 		channel_send_json(&exec->client->channel, exec->id, MESSAGE_EXIT,
 				  json_pack("{s:i, s:i}", "exitCode", exec->exit_code, "signal", exec->signal));
 	exec_free(exec);
@@ -171,9 +170,12 @@ static void settle(struct exec_session *exec, const struct error *err)
 		stream_resume(&exec->err);
 		return;
 	}
-	if (exec->client != NULL)
+	if (exec->client != NULL) {
+		/* The connection is free for the next request at once, not only when the process is reaped. */
 		channel_send_error(&exec->client->channel, exec->id, err);
-	exec->refused = true;
+		exec->client->exec = NULL;
+		exec->client = NULL;
+	}
 	stream_drop(&exec->out);
 	stream_drop(&exec->err);
 }
