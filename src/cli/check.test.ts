@@ -88,8 +88,16 @@ describe('network', () => {
   test("no configuration: berthd's own network counts when it can work", async () => {
     expect(states(await check())).toEqual({ 'CNI configuration': 'limited' });
     await plugin('berth-net');
-    expect(states(await check())).toEqual({ 'CNI configuration': 'ok' });
+    expect(await check()).toMatchObject([{ state: 'ok', found: expect.stringContaining('berth-net') as string }]);
     expect(states(await check(false))).toEqual({ 'CNI configuration': 'limited' });
+  });
+
+  test('the standard plugins do as well, all of them', async () => {
+    await plugin('bridge');
+    await plugin('host-local');
+    expect(states(await check())).toEqual({ 'CNI configuration': 'limited' });
+    await plugin('portmap');
+    expect(states(await check())).toEqual({ 'CNI configuration': 'ok' });
   });
 
   test('types are read from lists and from single configurations', () => {

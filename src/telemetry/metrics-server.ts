@@ -43,8 +43,10 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
     throw wrapError(`listen for metrics on ${options.address}`, cause, 'HOST_UNSUITABLE');
   }
   const bound = server.address() as AddressInfo;
+  const address = bound.family === 'IPv6' ? `[${bound.address}]:${bound.port}` : `${bound.address}:${bound.port}`;
+  options.log.info({ address }, 'metrics endpoint');
   return {
-    address: bound.family === 'IPv6' ? `[${bound.address}]:${bound.port}` : `${bound.address}:${bound.port}`,
+    address,
     async close() {
       server.closeAllConnections();
       await server[Symbol.asyncDispose]();

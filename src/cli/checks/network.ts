@@ -27,12 +27,19 @@ async function pluginCheck(type: string, directories: readonly string[]): Promis
   return essential(parts, path !== undefined, 'pods get no network; install the plugin');
 }
 
-async function defaultNetworkCheck(cni: Config['cni'], builtInPlugin: string): Promise<Check> {
-  const parts = { area: 'network', name: 'CNI configuration', found: `none in ${cni.confDir}` } as const;
-  const none = "pods wait for one; that is the cluster's network add-on's to install";
-  if (!cni.defaultNetwork) return optional(parts, false, none);
-  const usable = await executable(builtInPlugin);
-  return optional(parts, usable, `berthd's own bridge network needs ${builtInPlugin}; without it, ${none}`);
+/** What berthd's own network is made of where berth-net is not installed. */
+const standardPlugins = ['bridge', 'host-local', 'portmap'];
+
+async function defaultNetworkCheck(cni: Config['cni'], ownPlugin: string): Promise<Check> {
+  const none = `none in ${cni.confDir}`;
+  const parts = { area: 'network', name: 'CNI configuration', found: none } as const;
+  if (!cni.defaultNetwork) return optional(parts, false, "pods wait for the cluster's network add-on to install one");
+  if (await executable(ownPlugin)) return optional({ ...parts, found: `${none}; Berth's own network, by berth-net` }, true, '');
+  const found = await Promise.all(standardPlugins.map((name) => findExecutable(name, cni.binDirs)));
+  if (found.every((path) => path !== undefined)) {
+    return optional({ ...parts, found: `${none}; Berth's own network, by the standard plugins` }, true, '');
+  }
+  return optional(parts, false, `Berth's own network needs ${ownPlugin}, or ${standardPlugins.join(', ')} in ${cni.binDirs.join(', ')}`);
 }
 
 /** The first file by name, as libcni and berthd choose; a text says why it cannot be read. */
