@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 
 import { Registry } from 'prom-client';
@@ -176,7 +177,7 @@ test.each([
 });
 
 test('a plugin that hangs is killed at the time limit, and undone', async () => {
-  fixture.plugin('only', 'if [ $CNI_COMMAND = ADD ]; then sleep 600; fi');
+  fixture.plugin('only', 'if [ $CNI_COMMAND = ADD ]; then sleep 60; fi');
   fixture.conflist('net', ['only']);
   const metrics = new Registry();
   const network = await open({ timeoutSeconds: 1 }, metrics);
@@ -191,7 +192,7 @@ test('a plugin that hangs is killed at the time limit, and undone', async () => 
 });
 
 test('a caller that gives up gets CANCELLED after the undo, and the plugin dies with its children', async () => {
-  fixture.plugin('only', 'if [ $CNI_COMMAND = ADD ]; then sleep 600 & echo $! >"$dir/child"; mv "$dir/child" "$dir/started"; wait; fi');
+  fixture.plugin('only', 'if [ $CNI_COMMAND = ADD ]; then sleep 60 & echo $! >"$dir/child"; mv "$dir/child" "$dir/started"; wait; fi');
   fixture.conflist('net', ['only']);
   const network = await open();
   const caller = new AbortController();
@@ -204,7 +205,7 @@ test('a caller that gives up gets CANCELLED after the undo, and the plugin dies 
 });
 
 test('a plugin left running by its parent does not hold the call', async () => {
-  fixture.plugin('only', 'if [ $CNI_COMMAND = ADD ]; then sleep 600 & echo $! >"$dir/child"; echo \'{"ips":[{"address":"10.1.2.3/24"}]}\'; fi');
+  fixture.plugin('only', 'if [ $CNI_COMMAND = ADD ]; then sleep 60 & echo $! >"$dir/child"; echo \'{"ips":[{"address":"10.1.2.3/24"}]}\'; fi');
   fixture.conflist('net', ['only']);
   const network = await open();
   const result = await network.setUp(podRequest(), never);
@@ -256,6 +257,43 @@ test('without a record tearDown does nothing', async () => {
   await (await open()).tearDown(podRequest(), never);
   expect(fixture.calls()).toEqual([]);
 });
+
+test('a tearDown waits for the set-up of the same sandbox, and other sandboxes do not', async () => {
+  fixture.plugin('only', `case $CNI_COMMAND$CNI_CONTAINERID in
+    ADDa*) while [ ! -e "$dir/go" ]; do sleep 0.01; done; echo '{"ips":[{"address":"10.1.2.3/24"}]}';;
+    ADD*) echo '{"ips":[{"address":"10.1.2.4/24"}]}';;
+  esac`);
+  fixture.conflist('net', ['only']);
+  const network = await open();
+  const slow = network.setUp(podRequest(), never);
+  await until(() => fixture.calls().length === 1);
+  const stopped = network.tearDown(podRequest(), never);
+  await network.setUp(podRequest({ sandboxId: 'b'.repeat(64) }), never);
+  writeFileSync(join(fixture.directory, 'go'), '');
+  await Promise.all([slow, stopped]);
+  expect(fixture.calls().map((call) => `${call.command} ${call.containerId.charAt(0)}`)).toEqual(['ADD a', 'ADD b', 'DEL a']);
+  expect(await network.cached()).toEqual(['b'.repeat(64)]);
+});
+
+test('a caller that gives up in the queue leaves without a trace', async () => {
+  fixture.plugin('only', 'if [ $CNI_COMMAND = ADD ]; then while [ ! -e "$dir/go" ]; do sleep 0.01; done; echo \'{"ips":[{"address":"10.1.2.3/24"}]}\'; fi');
+  fixture.conflist('net', ['only']);
+  const network = await open();
+  const requests = Array.from({ length: 2 * availableParallelism() + 8 }, (_, index) => podRequest({ sandboxId: `s${index}` }));
+  const running = requests.map((request) => network.setUp(request, never));
+  await until(() => fixture.calls().length >= 4);
+  await expect(network.setUp(podRequest(), AbortSignal.abort())).rejects.toMatchObject({ name: 'AbortError' });
+  const caller = new AbortController();
+  const leaving = Promise.allSettled([network.setUp(podRequest(), caller.signal)]);
+  await new Promise((resolve) => setImmediate(resolve));
+  caller.abort();
+  expect(await leaving).toMatchObject([{ status: 'rejected', reason: { name: 'AbortError' } }]);
+  expect(fixture.calls().length).toBeLessThan(requests.length);
+  writeFileSync(join(fixture.directory, 'go'), '');
+  await Promise.all(running);
+  expect(fixture.calls().some((call) => call.containerId === sandboxId)).toBe(false);
+  expect(await network.cached()).not.toContain(sandboxId);
+}, 30_000);
 
 test('names that CNI_ARGS cannot carry are refused before anything runs', async () => {
   fixture.plugin('only');

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 
 import type { Config } from '../config/config.ts';
+import { wrapError } from '../errors/catalogue.ts';
 import { systemClock } from '../telemetry/clock.ts';
 import type { Clock } from '../telemetry/clock.ts';
 import { AttachmentCache } from './attachment-cache.ts';
@@ -37,8 +38,12 @@ export async function createPodNetwork(options: PodNetworkOptions): Promise<PodN
   const caller = new PluginCaller(finder, pluginMetrics(options.metrics), log);
   const cache = new AttachmentCache(join(dataRoot, 'attachments'));
   const podCidr = new PodCidr(join(dataRoot, 'pod-cidr'), log);
-  await cache.open();
-  await podCidr.open();
+  try {
+    await cache.open();
+    await podCidr.open();
+  } catch (error) {
+    throw wrapError(`opening the network records in ${dataRoot}`, error, 'STATE_FAILED');
+  }
   const selection = new NetworkSelection({ config, ownPluginDir, finder, dataRoot, podCidrs: () => podCidr.ranges, log });
   const { timeoutSeconds, confDir } = config.cni;
   const statusCheck = new StatusCheck(caller, timeoutSeconds, log);
