@@ -81,6 +81,16 @@ static void collect(struct streams *streams, bool terminal, struct setup_outcome
 	outcome->output[used] = '\0';
 }
 
+/* Bounded, so that a container that never makes the file is a failure and not a hang. */
+static void wait_for(const struct setup_fixture *fixture, const char *name)
+{
+	char path[192];
+
+	snprintf(path, sizeof(path), "%s/%s", fixture->upper, name);
+	for (int round = 0; round < 2000 && access(path, F_OK) < 0; round++)
+		usleep(5000);
+}
+
 /* The shim's part of an exec: a fork that joins the PID namespace first, then one that is in it. */
 static void run_exec(const struct bundle *bundle, const struct setup_result *result, pid_t init, const char *script,
 		     struct streams *streams, struct setup_outcome *outcome)
@@ -115,8 +125,8 @@ static void run_exec(const struct bundle *bundle, const struct setup_result *res
 	waitpid(middle, &outcome->status, 0);
 }
 
-static void supervise(const struct bundle *bundle, const struct setup_case *what, struct streams *streams, pid_t pid,
-		      struct setup_outcome *outcome)
+static void supervise(const struct setup_fixture *fixture, const struct bundle *bundle, const struct setup_case *what,
+		      struct streams *streams, pid_t pid, struct setup_outcome *outcome)
 {
 	struct report report;
 
@@ -133,6 +143,8 @@ static void supervise(const struct bundle *bundle, const struct setup_case *what
 		if (write(streams->go[1], "g", 1) != 1)
 			perror("go");
 		if (what->exec != NULL) {
+			if (what->exec_after != NULL)
+				wait_for(fixture, what->exec_after);
 			run_exec(bundle, &report.result, pid, what->exec, streams, outcome);
 			kill(pid, SIGKILL);
 		} else if (read(streams->report[0], &report, sizeof(report)) == (ssize_t)sizeof(report)) {
@@ -185,7 +197,7 @@ void setup_run(const struct setup_fixture *fixture, const struct setup_case *wha
 		close(streams.output[1]);
 		close(streams.terminal[1]);
 	} else {
-		supervise(bundle, what, &streams, pid, outcome);
+		supervise(fixture, bundle, what, &streams, pid, outcome);
 		waitpid(pid, &status, 0);
 		if (what->exec == NULL)
 			outcome->status = status;

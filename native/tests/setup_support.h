@@ -26,6 +26,7 @@ struct setup_case {
 	bool readonly;
 	bool terminal;             /* on a pseudo terminal */
 	const char *exec;          /* also a /bin/sh -c inside the running container, which then sleeps */
+	const char *exec_after;    /* the exec waits until this file is in the writable layer */
 };
 
 struct setup_outcome {
