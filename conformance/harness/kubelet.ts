@@ -65,6 +65,8 @@ export interface KubeletScope {
 }
 
 const DEFAULT_CONTAINER = 'main';
+/** What a kubelet asks for unless the pod says otherwise. The zero of the contract would share the PID namespace. */
+const KUBELET_NAMESPACES = { network: 'POD', pid: 'CONTAINER', ipc: 'POD' } as const;
 let counter = 0;
 
 export function kubelet(scope: KubeletScope): Kubelet {
@@ -143,21 +145,34 @@ export function kubelet(scope: KubeletScope): Kubelet {
 async function podConfig(scope: KubeletScope, options: PodOptions): Promise<PodSandboxConfig> {
   counter += 1;
   const { handler: _, linux, ...rest } = options;
+  const namespaces = { ...KUBELET_NAMESPACES, ...linux?.security_context?.namespace_options };
   const metadata = { name: `pod-${counter}`, namespace: 'conformance', uid: randomUUID(), attempt: 0, ...options.metadata };
   const logDirectory = path.join(scope.logs, `${metadata.namespace}_${metadata.name}_${metadata.uid}`);
   await mkdir(logDirectory, { recursive: true });
   return {
-    hostname: metadata.name,
+    // A host-network pod has the node's name, and a kubelet does not send one.
+    hostname: namespaces.network === 'NODE' ? '' : metadata.name,
     log_directory: logDirectory,
     ...rest,
     metadata,
-    linux: { cgroup_parent: await scope.cgroups.makePod(metadata.uid), ...linux },
+    linux: {
+      cgroup_parent: await scope.cgroups.makePod(metadata.uid),
+      ...linux,
+      security_context: { ...linux?.security_context, namespace_options: namespaces },
+    },
   };
 }
 
 function containerConfig(options: ContainerOptions): ContainerConfig {
-  const { name = DEFAULT_CONTAINER, attempt = 0, image, ...rest } = options;
-  return { metadata: { name, attempt }, image: { image }, log_path: `${name}/${attempt}.log`, ...rest };
+  const { name = DEFAULT_CONTAINER, attempt = 0, image, linux, ...rest } = options;
+  const namespaces = { ...KUBELET_NAMESPACES, ...linux?.security_context?.namespace_options };
+  return {
+    metadata: { name, attempt },
+    image: { image },
+    log_path: `${name}/${attempt}.log`,
+    ...rest,
+    linux: { ...linux, security_context: { ...linux?.security_context, namespace_options: namespaces } },
+  };
 }
 
 export function bytes(data: Buffer | Uint8Array | string): string {

@@ -42,11 +42,11 @@ export async function snapshot(scope: LeakScope, options: SnapshotOptions = {}):
     rule: rules(),
     address: addresses(scope.addressDir),
     file: files(scope, options.images === true),
-    process: processes(),
     descriptor: descriptors(scope.pid()),
   };
-  const entries = await Promise.all(Object.entries(kinds).map(async ([kind, list]) => [kind, (await list).sort()] as const));
-  return new Map(entries);
+  const lists = await Promise.all(Object.entries(kinds).map(async ([kind, list]) => [kind, (await list).sort()] as const));
+  // The programs that were asked above have ended by now.
+  return new Map([...lists, ['process', (await processes()).sort()] as const]);
 }
 
 /** What is there now and was not before, one line each. */
@@ -102,22 +102,24 @@ async function interfaces(permanent: readonly string[]): Promise<string[]> {
     .map((device) => `${device.ifname} ${device.addr_info.map((address) => address.local).join(' ')}`);
 }
 
-/** Chains that the portmap plugin and iptables create once and never delete; they hold no pod's rule. */
-const PERMANENT_RULE = /^(table|chain (PREROUTING|POSTROUTING|INPUT|FORWARD|OUTPUT|CNI-HOSTPORT-(DNAT|SETMARK|MASQ))|type |\}|# Warning|(fib daddr type local )?counter jump CNI-HOSTPORT-DNAT|(fib daddr type local )?jump CNI-HOSTPORT-DNAT)/;
+/**
+ * What iptables and the portmap plugin make once and never delete: tables, the built-in chains, the
+ * CNI-HOSTPORT chains, and the jumps into those. A pod's own rules are in chains of other names.
+ */
+const PERMANENT_RULES = [
+  /^(table |type |\}|# Warning)/,
+  /^chain (PREROUTING|POSTROUTING|INPUT|FORWARD|OUTPUT|CNI-HOSTPORT-(DNAT|SETMARK|MASQ)) \{/,
+  /jump CNI-HOSTPORT-(DNAT|SETMARK|MASQ)$/,
+  /CNI portfwd (requiring masquerade|masquerade mark)/,
+  /^(meta )?mark (and|&) 0x0*2000.*masquerade$/,
+  /^(counter )?(meta )?mark set .*0x0*2000$/,
+  /^xt (match|target) "(comment|mark|MARK|addrtype)"/,
+];
 
 async function rules(): Promise<string[]> {
   const { stdout } = await run('nft', ['--stateless', 'list', 'ruleset']);
-  const lines = stdout.split('\n').map((line) => line.trim().replace(/counter packets \d+ bytes \d+ ?/, ''));
-  return lines.filter((line) => line !== '' && !PERMANENT_RULE.test(line) && !isPortmapFrame(line));
-}
-
-/** The fixed rules inside of portmap's permanent chains, marked with its comment or its mark. */
-function isPortmapFrame(line: string): boolean {
-  return (
-    /CNI portfwd (requiring masquerade|masquerade mark)/.test(line) ||
-    /^(#\s*)?.*(xt_MARK|xt_ADDRTYPE|0x0*2000)/.test(line) ||
-    /^meta l4proto .*jump CNI-HOSTPORT-(DNAT|SETMARK|MASQ)$/.test(line)
-  );
+  const lines = stdout.split('\n').map((line) => line.trim());
+  return lines.filter((line) => line !== '' && !PERMANENT_RULES.some((permanent) => permanent.test(line)));
 }
 
 async function addresses(directory: string): Promise<string[]> {

@@ -7,6 +7,9 @@ import { eventually } from '../harness/wait.ts';
 
 const stage = useStage({ images: { busybox, commanded, commandless } });
 
+/** The contract has bytes for values: an environment need not be UTF-8. */
+const env = (key: string, value: string): { key: string; value: Buffer } => ({ key, value: Buffer.from(value) });
+
 const output = async (options: Omit<ContainerOptions, 'image'> & { image?: string }): Promise<string> => {
   const pod = await stage.kubelet.runPod();
   const { status, lines } = await stage.kubelet.runToEnd(pod, { ...options, image: stage.ref(options.image ?? 'commanded') });
@@ -41,7 +44,7 @@ describe('the program is put together from the image and the request', () => {
 
 describe('the environment', () => {
   test('is the image\'s, with the request\'s on top', async () => {
-    const envs = [{ key: 'OVERRIDDEN', value: 'request' }, { key: 'ADDED', value: 'a=b c' }, { key: 'EMPTY', value: '' }];
+    const envs = [env('OVERRIDDEN', 'request'), env('ADDED', 'a=b c'), env('EMPTY', '')];
     const lines = (await output({ command: ['env'], envs })).trim().split('\n');
     expect(lines).toEqual(expect.arrayContaining(['FROM_IMAGE=yes', 'OVERRIDDEN=request', 'ADDED=a=b c', 'EMPTY=', 'PATH=/usr/bin:/bin']));
     expect(lines.filter((line) => line.startsWith('OVERRIDDEN='))).toHaveLength(1);
@@ -59,7 +62,7 @@ describe('the environment', () => {
   test('is an exec\'s too', async () => {
     const { kubelet } = stage;
     const pod = await kubelet.runPod();
-    const id = await kubelet.run(pod, { image: stage.ref('commanded'), command: ['sleep', '1000'], envs: [{ key: 'ADDED', value: 'yes' }] });
+    const id = await kubelet.run(pod, { image: stage.ref('commanded'), command: ['sleep', '1000'], envs: [env('ADDED', 'yes')] });
     expect((await kubelet.exec(id, 'sh', '-c', 'echo $FROM_IMAGE $ADDED $PWD')).stdout).toBe('yes yes /made/by/image\n');
     await kubelet.removePod(pod);
   });
@@ -103,6 +106,6 @@ describe('the stop signal', () => {
     expect(await stopped({ image: stage.ref('commanded') })).toEqual({ exitCode: 3, text: 'up\nUSR1\n' });
   });
   test('is the request\'s before all', async () => {
-    expect(await stopped({ image: stage.ref('commanded'), stop_signal: 'SIGINT' })).toEqual({ exitCode: 5, text: 'up\nINT\n' });
+    expect(await stopped({ image: stage.ref('commanded'), stop_signal: 'SIGNAL_SIGINT' })).toEqual({ exitCode: 5, text: 'up\nINT\n' });
   });
 });

@@ -47,7 +47,7 @@ test('a pod is listed with what it was made with', async () => {
   });
   const status = await kubelet.podStatus(pod.id);
   expect(status).toMatchObject({ id: pod.id, labels, annotations, created_at: item?.created_at });
-  expect(status.linux?.namespaces?.options).toMatchObject({ network: 'POD', pid: 'POD', ipc: 'POD' });
+  expect(status.linux?.namespaces?.options).toMatchObject({ network: 'POD', pid: 'CONTAINER', ipc: 'POD' });
   await kubelet.removePod(pod);
 });
 

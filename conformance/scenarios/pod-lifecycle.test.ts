@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { busybox, web, WEB_PAGE } from '../harness/images.ts';
 import { textOf } from '../harness/cri-log.ts';
+import { get } from '../harness/http.ts';
 import { useStage } from '../harness/stage.ts';
 import { eventually } from '../harness/wait.ts';
 
@@ -26,7 +27,7 @@ test('a pod with a web server and a second container runs, answers, is looked in
   expect(sideId).toMatch(ID);
 
   // The web server is reached at the pod's address from the node, and at localhost from its neighbour.
-  const page = await eventually('the web server answers', () => pageOf(`http://${ready.network?.ip}:8080/`));
+  const page = await eventually('the web server answers', () => get(`http://${ready.network?.ip}:8080/`));
   expect(page).toBe(WEB_PAGE);
   expect(await kubelet.exec(sideId, 'wget', '-qO-', 'http://127.0.0.1:8080/')).toEqual({ stdout: WEB_PAGE, stderr: '', exitCode: 0 });
 
@@ -130,11 +131,3 @@ test('twelve pods come and go at once', async () => {
   expect(new Set(addresses).size).toBe(12);
   await Promise.all(pods.map((pod) => kubelet.removePod(pod)));
 });
-
-async function pageOf(url: string): Promise<string | undefined> {
-  try {
-    return await (await fetch(url, { headers: { connection: 'close' } })).text();
-  } catch {
-    return undefined;
-  }
-}
