@@ -1,4 +1,4 @@
-import { appendFile, mkdir, readdir, rm } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, rm, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { placeFile, readIfPresent, syncFile } from './atomic-file.ts';
@@ -85,7 +85,11 @@ export class AttachmentCache {
   }
 
   async remove(sandboxId: string): Promise<void> {
-    await rm(this.#path(sandboxId), { force: true });
+    try {
+      await unlink(this.#path(sandboxId));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
   }
 
   async ids(): Promise<readonly string[]> {
