@@ -75,6 +75,9 @@ async function devicesAt(device: Device__Output, field: string): Promise<OciDevi
 /** Directories below /dev that the container has of its own. */
 const ownDirectories: ReadonlySet<string> = new Set(['/dev/pts', '/dev/shm', '/dev/mqueue', '/dev/fd', '/dev/.udev']);
 
+/** Nodes that the container has of its own: a console, and the multiplexer of its own pseudo-terminals. */
+const ownNodes: ReadonlySet<string> = new Set(['/dev/console', '/dev/ptmx']);
+
 async function hostDevices(source: string, target: string): Promise<OciDevice[]> {
   if (ownDirectories.has(source)) return [];
   const found: OciDevice[] = [];
@@ -82,8 +85,7 @@ async function hostDevices(source: string, target: string): Promise<OciDevice[]>
     const path = join(source, entry.name);
     if (entry.isDirectory()) found.push(...(await hostDevices(path, join(target, entry.name))));
     if (!entry.isCharacterDevice() && !entry.isBlockDevice()) continue;
-    // The container has a console of its own.
-    if (path === '/dev/console') continue;
+    if (ownNodes.has(path)) continue;
     const node = toDevice(await stat(path), join(target, entry.name));
     if (node !== undefined) found.push(node);
   }
