@@ -36,7 +36,7 @@ check: setup generate
 	@tsc -p tsconfig.json
 	@oxlint --deny-warnings
 	@node tools/check-layers.ts
-	@vitest run --project unit --reporter=dot
+	@vitest run --project unit
 
 ## test         everything: build, native tests, unit tests, scenarios against the built berthd (as root)
 test: build

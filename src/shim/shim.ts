@@ -89,8 +89,8 @@ export async function attachShim(
       });
     },
     async start(abort) {
-      const result = await channel.request(messageType.START, {}, abort);
-      return { pid: Number(result['pid'] ?? 0), startedAt: BigInt(String(result['startedAt'] ?? '0')) };
+      const { pid, startedAt } = await channel.request(messageType.START, {}, abort);
+      return { pid: Number(pid ?? 0), startedAt: BigInt(typeof startedAt === 'string' ? startedAt : 0) };
     },
     async kill(signalNumber, all, abort) {
       await channel.request(messageType.KILL, { signal: signalNumber, all }, abort);
