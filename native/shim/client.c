@@ -124,6 +124,11 @@ void clients_listen(struct shim *shim, int socket)
 
 void clients_stop_listening(struct shim *shim)
 {
+	int fd;
+
+	/* Those that wait in the backlog have connected as far as they know: they are answered as well. */
+	while (shim->listener.fd >= 0 && (fd = accept4(shim->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+		welcome(shim, fd);
 	unlinkat(shim->state_directory, "shim.sock", 0);
 	watch_close(&shim->loop, &shim->listener);
 	timer_clear(&shim->loop, &shim->accept_again);

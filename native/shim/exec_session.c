@@ -32,6 +32,7 @@ struct exec_session {
 	struct input in;
 	struct timer drain;
 	bool gone;
+	bool killed;             /* its whole leaf was */
 	int exit_code, signal;
 };
 
@@ -61,6 +62,7 @@ static void exec_free(struct exec_session *exec)
 
 static void kill_leaf(struct exec_session *exec)
 {
+	exec->killed = true;
 	if (exec->leaf >= 0)
 		cgroup_kill(exec->leaf);
 	if (!exec->gone && exec->exit.fd >= 0)
@@ -70,6 +72,7 @@ static void kill_leaf(struct exec_session *exec)
 static void maybe_finish(struct exec_session *exec)
 {
 	struct shim *shim = exec->shim;
+	bool killed = exec->killed;
 
 	if (!exec->gone || exec->report.fd >= 0)
 		return;
@@ -82,9 +85,7 @@ static void maybe_finish(struct exec_session *exec)
 		channel_send_json(&exec->client->channel, exec->id, MESSAGE_EXIT,
 				  json_pack("{s:i, s:i}", "exitCode", exec->exit_code, "signal", exec->signal));
 	exec_free(exec);
-	/* Also leaves that earlier execs' background children kept until now. */
-	if (shim->cgroup >= 0)
-		leaf_sweep(shim->cgroup);
+	shim_sweep(shim, killed);
 	shim_maybe_finish(shim);
 }
 
@@ -374,8 +375,7 @@ int exec_begin(struct client *client, uint32_t id, const json_t *object, struct 
 	if (result < 0) {
 		stdio_close(&exec->stdio);
 		exec_free(exec);
-		if (shim->cgroup >= 0)
-			leaf_sweep(shim->cgroup);
+		shim_sweep(shim, false);
 	}
 	return result;
 }

@@ -110,12 +110,15 @@ int leaf_create(int cgroup, unsigned number, char name[LEAF_NAME_SIZE], struct e
 	return fd < 0 ? error_errno(err, "cgroup", name, "opening the exec's cgroup") : fd;
 }
 
-void leaf_sweep(int cgroup)
+int leaf_sweep(int cgroup)
 {
 	scope_dir DIR *stream = list(cgroup);
 	struct dirent *entry;
+	int left = 0;
 
 	while (stream != NULL && (entry = readdir(stream)) != NULL)
-		if (entry->d_type == DT_DIR && strncmp(entry->d_name, "exec-", 5) == 0)
-			unlinkat(cgroup, entry->d_name, AT_REMOVEDIR); /* EBUSY: somebody lives there */
+		if (entry->d_type == DT_DIR && strncmp(entry->d_name, "exec-", 5) == 0 &&
+		    unlinkat(cgroup, entry->d_name, AT_REMOVEDIR) < 0)
+			left++; /* EBUSY: somebody lives there */
+	return left;
 }

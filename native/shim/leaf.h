@@ -18,7 +18,10 @@ bool cgroup_oom_killed(int cgroup);
 
 /* Makes the leaf `exec-NUMBER` and returns its open directory. */
 int leaf_create(int cgroup, unsigned number, char name[LEAF_NAME_SIZE], struct error *err);
-/* Removes every leaf that has no process left, also those that an earlier exec's background children kept. */
-void leaf_sweep(int cgroup);
+/*
+ * Removes every leaf that has no process left, also those that an earlier exec's background children kept.
+ * Returns how many are left.
+ */
+int leaf_sweep(int cgroup);
 
 #endif

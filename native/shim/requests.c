@@ -113,5 +113,7 @@ int request_handle(struct channel *channel, const struct frame *frame)
 	if (dispatch(client, frame, object, &err) < 0 && frame->type != MESSAGE_RESIZE)
 		channel_send_error(channel, frame->id, &err);
 	json_decref(object);
+	client->served = true;
+	shim_maybe_leave(client->shim);
 	return 0;
 }

@@ -20,6 +20,9 @@
 #define DRAIN_AGAIN_MS 500
 /* How long clients have for reading the last words. */
 #define LINGER_MS 2000
+/* Killed processes are gone within a scheduler's turn, or stuck in the kernel. */
+#define SWEEP_MS 50
+#define SWEEP_ROUNDS 20
 
 void shim_set_state(struct shim *shim, enum container_state state, const char *event)
 {
@@ -41,9 +44,29 @@ void shim_maybe_leave(struct shim *shim)
 	if (!shim->over)
 		return;
 	for (struct client *client = shim->clients; client != NULL; client = client->next)
-		if (!client->channel.broken && client->channel.out.length > 0)
+		/* One that has just connected would otherwise lose its first request. */
+		if (!client->channel.broken && (client->channel.out.length > 0 || !client->served))
 			return;
 	loop_stop(&shim->loop);
+}
+
+void shim_sweep(struct shim *shim, bool killed)
+{
+	if (killed)
+		shim->sweep_rounds = SWEEP_ROUNDS;
+	if (shim->cgroup < 0 || leaf_sweep(shim->cgroup) == 0)
+		shim->sweep_rounds = 0;
+	/* A leaf that a background child keeps is looked at with the next exec, not on a clock. */
+	if (shim->sweep_rounds > 0 && !shim->sweep.armed)
+		timer_set(&shim->loop, &shim->sweep, SWEEP_MS);
+}
+
+static void sweep_again(struct timer *timer)
+{
+	struct shim *shim = OWNER_OF(timer, struct shim, sweep);
+
+	shim->sweep_rounds--;
+	shim_sweep(shim, false);
 }
 
 static void linger_over(struct timer *timer)
@@ -59,6 +82,7 @@ static void finish(struct shim *shim)
 	log_close(&shim->log);
 	/* No new client may find a shim that is about to leave: it reads status.json instead. */
 	clients_stop_listening(shim);
+	timer_clear(&shim->loop, &shim->sweep);
 	if (shim->cgroup >= 0)
 		leaf_sweep(shim->cgroup);
 	shim_set_state(shim, failed ? STATE_FAILED : STATE_EXITED, failed ? "failed" : "exited");
@@ -152,6 +176,7 @@ static void shim_init(struct shim *shim, const char *id, int state_directory)
 	stdio_init(&shim->init.stdio);
 	shim->drain.fire = drain_over;
 	shim->linger.fire = linger_over;
+	shim->sweep.fire = sweep_again;
 	shim->status.shim_pid = getpid();
 	shim->status.created_at = status_now();
 }

@@ -18,6 +18,7 @@ struct client {
 	struct channel channel;
 	struct client *next;
 	struct shim *shim;
+	bool served;            /* it has asked for something and got a reply */
 	bool subscribed;
 	uint32_t subscription;
 	struct exec_session *exec;
@@ -60,6 +61,8 @@ struct shim {
 	int drain_rounds;
 	bool over;              /* the last state is out: leave once the clients have what is theirs */
 	struct timer linger;
+	struct timer sweep;     /* for leaves whose killed processes were not gone yet */
+	int sweep_rounds;
 };
 
 /* Runs the supervisor in a process made for it; takes both descriptors over. Returns the exit code. */
@@ -70,6 +73,8 @@ void shim_set_state(struct shim *shim, enum container_state state, const char *e
 /* The container failed to come up, or ended: leaves when nothing more is to be told. */
 void shim_maybe_finish(struct shim *shim);
 void shim_maybe_leave(struct shim *shim);
+/* Removes the empty leaves of execs; `killed`: what is left in one is dying, so look again soon. */
+void shim_sweep(struct shim *shim, bool killed);
 
 /* init_process.c */
 int init_create(struct shim *shim, struct error *err);
