@@ -10,6 +10,7 @@
 #include <sys/pidfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "setup_support.h"
@@ -126,8 +127,9 @@ static void run_exec(const struct bundle *bundle, const struct setup_result *res
 }
 
 static void supervise(const struct setup_fixture *fixture, const struct bundle *bundle, const struct setup_case *what,
-		      struct streams *streams, pid_t pid, struct setup_outcome *outcome)
+		      struct streams *streams, pid_t pid, const struct timespec *start, struct setup_outcome *outcome)
 {
+	struct timespec now;
 	struct report report;
 
 	if (what->exec == NULL) {
@@ -140,6 +142,9 @@ static void supervise(const struct setup_fixture *fixture, const struct bundle *
 		outcome->error = report.error;
 	} else {
 		outcome->created = true;
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		outcome->created_after = (double)(now.tv_sec - start->tv_sec) * 1e3 +
+					 (double)(now.tv_nsec - start->tv_nsec) / 1e6;
 		if (write(streams->go[1], "g", 1) != 1)
 			perror("go");
 		if (what->exec != NULL) {
@@ -179,6 +184,7 @@ void setup_run(const struct setup_fixture *fixture, const struct setup_case *wha
 {
 	struct bundle *bundle;
 	struct streams streams;
+	struct timespec start;
 	int status;
 	pid_t pid;
 
@@ -189,6 +195,7 @@ void setup_run(const struct setup_fixture *fixture, const struct setup_case *wha
 	outcome->loaded = true;
 	open_streams(&streams);
 	fflush(stdout);
+	clock_gettime(CLOCK_MONOTONIC, &start);
 	pid = (pid_t)syscall(SYS_clone, bundle_clone_flags(bundle) | SIGCHLD, NULL, NULL, NULL, NULL);
 	if (pid == 0)
 		child(bundle, &streams, what->terminal);
@@ -197,7 +204,7 @@ void setup_run(const struct setup_fixture *fixture, const struct setup_case *wha
 		close(streams.output[1]);
 		close(streams.terminal[1]);
 	} else {
-		supervise(fixture, bundle, what, &streams, pid, outcome);
+		supervise(fixture, bundle, what, &streams, pid, &start, outcome);
 		waitpid(pid, &status, 0);
 		if (what->exec == NULL)
 			outcome->status = status;

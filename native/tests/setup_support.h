@@ -34,6 +34,7 @@ struct setup_outcome {
 	bool created;              /* the set-up succeeded */
 	struct error error;        /* of the first that failed */
 	int status;                /* as waitpid says; of the exec where there is one */
+	double created_after;      /* milliseconds from the clone to the process that stands ready */
 	char output[65536];        /* standard output and error */
 };
 
