@@ -7,7 +7,7 @@ import { mkdir, readFile, readdir, rename, stat, writeFile } from 'node:fs/promi
 import { basename, join } from 'node:path';
 import type { Logger } from 'pino';
 import { wrapError } from '../../errors/catalogue.ts';
-import { isDigest } from '../digest.ts';
+import { digestOf, isDigest } from '../digest.ts';
 import { parseJsonObject, protocolError } from '../registry/descriptor.ts';
 import { BlobStore } from './blob-store.ts';
 import { ImageStore } from './image-store.ts';
@@ -29,10 +29,10 @@ export async function openImageStore(root: string, unpacker: Unpacker, log: Logg
     const trash = new Trash(paths, unpacker, log);
     await trash.emptyLeftovers();
     const layers = new LayerStore(paths, trash, await loadLayers(paths, log));
+    const blobs = new BlobStore(paths, await loadBlobs(paths, log));
     const parsed = await loadIndex(paths, log);
     const { images, bad } = await loadImages(paths, parsed.entries, layers);
     await quarantineEntries(paths, [...parsed.bad, ...bad], log);
-    const blobs = new BlobStore(paths, await blobSizes(paths));
     if (parsed.bad.length + bad.length > 0) await writeFile(paths.index, formatIndex(indexEntries(images)), { mode: 0o600, flush: true });
     return new ImageStore({ paths, layers, blobs, trash, unpacker, images, log });
   } catch (cause) {
@@ -90,12 +90,19 @@ async function loadIndex(paths: StorePaths, log: Logger): Promise<ParsedIndex> {
   return { entries: [], bad: [] };
 }
 
-async function blobSizes(paths: StorePaths): Promise<ReadonlyMap<string, number>> {
+/** They are small and few, so each is checked whole; one that changed must not keep its name from a pull. */
+async function loadBlobs(paths: StorePaths, log: Logger): Promise<ReadonlyMap<string, number>> {
   const sizes = new Map<string, number>();
   for (const name of await readdir(paths.blobs)) {
-    const digest = `sha256:${name}`;
-    if (isDigest(digest)) sizes.set(digest, (await stat(join(paths.blobs, name))).size);
-    else await putAside(paths, join(paths.blobs, name));
+    const path = join(paths.blobs, name);
+    try {
+      const content = await readFile(path);
+      if (digestOf(content) !== `sha256:${name}`) throw protocolError(path, 'the content has changed');
+      sizes.set(`sha256:${name}`, content.length);
+    } catch (cause) {
+      log.error({ err: cause, path }, 'a stored manifest or config does not load; it is put aside');
+      await putAside(paths, path);
+    }
   }
   return sizes;
 }

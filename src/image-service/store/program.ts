@@ -39,6 +39,8 @@ export async function runProgram(
   signal.addEventListener('abort', kill, { once: true });
   try {
     const ended = outcome(child);
+    // It may reject while the input is still being fed; it is awaited below in any case.
+    ended.catch(() => undefined);
     const failure = input === undefined ? undefined : await feed(child, input);
     if (failure !== undefined) kill();
     const result = await ended;

@@ -1,0 +1,113 @@
+/** The unpacker's contract, with shell scripts in the place of berth-unpack. */
+
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createUnpacker } from './unpacker.ts';
+
+let directory: string;
+const never = new AbortController().signal;
+const digest = `sha256:${'a'.repeat(64)}`;
+const report = { digest, diffId: digest, size: 3, unpackedBytes: 4, inodes: 5 };
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'berth-unpacker-'));
+});
+
+afterEach(async () => {
+  await rm(directory, { recursive: true, force: true });
+});
+
+async function program(script: string): Promise<string> {
+  const path = join(directory, 'program');
+  await writeFile(path, `#!/bin/sh\nPATH=/bin:/usr/bin\n${script}\n`);
+  await chmod(path, 0o755);
+  return path;
+}
+
+async function* input(...chunks: string[]): AsyncGenerator<Buffer, void, undefined> {
+  for (const chunk of chunks) yield Buffer.from(chunk);
+}
+
+async function layer(script: string, from = input('abc'), signal = never): Promise<unknown> {
+  return createUnpacker(await program(script), {}).layer('/dest', from, 'the layer', signal);
+}
+
+const failing = (error: object): string => `echo '${JSON.stringify({ error })}'; exit 1`;
+
+describe('layer', () => {
+  test('the stream goes in and the report comes back', async () => {
+    const result = await layer(`echo "$@" > ${directory}/args; cat > ${directory}/in; echo '${JSON.stringify(report)}'`, input('ab', 'c'));
+    expect(result).toEqual(report);
+    expect(await readFile(join(directory, 'in'), 'utf8')).toBe('abc');
+    expect(await readFile(join(directory, 'args'), 'utf8')).toBe('layer --dest /dest\n');
+  });
+
+  test('limits are passed on', async () => {
+    const path = await program(`echo "$@" > ${directory}/args; cat > /dev/null; echo '${JSON.stringify(report)}'`);
+    await createUnpacker(path, { maxBytes: 10, maxEntries: 20 }).layer('/dest', input(), 'x', never);
+    expect(await readFile(join(directory, 'args'), 'utf8')).toBe('layer --dest /dest --max-bytes 10 --max-entries 20\n');
+  });
+
+  test.each([
+    ['write', 'ENOSPC', 'DISK_FULL'],
+    ['entry', 'EDQUOT', 'DISK_FULL'],
+    ['entry', 'EXDEV', 'LAYER_REFUSED'],
+    ['archive', '', 'LAYER_REFUSED'],
+    ['decompress', '', 'LAYER_REFUSED'],
+    ['limit', 'EFBIG', 'LAYER_REFUSED'],
+    ['entry', 'EIO', 'UNPACK_FAILED'],
+    ['write', 'EIO', 'UNPACK_FAILED'],
+    ['args', 'EINVAL', 'UNPACK_FAILED'],
+  ])('step %s with %s is %s', async (step, errnoName, code) => {
+    const error = { step, path: '../x', errno: 1, errnoName, message: 'no good' };
+    await expect(layer(`cat > /dev/null; ${failing(error)}`)).rejects.toThrow(
+      expect.objectContaining({ code, message: expect.stringContaining(`the layer: ${step} "../x": no good`) }),
+    );
+  });
+
+  test('a program that stops reading is told by its report', async () => {
+    const big = async function* (): AsyncGenerator<Buffer, void, undefined> {
+      for (let chunk = 0; chunk < 200; chunk += 1) yield Buffer.alloc(65_536);
+    };
+    const error = { step: 'entry', path: 'x', errno: 0, errnoName: '', message: 'no' };
+    await expect(layer(`exec <&-; ${failing(error)}`, big())).rejects.toThrow(expect.objectContaining({ code: 'LAYER_REFUSED' }));
+  });
+
+  test.each([
+    ['nothing', 'cat > /dev/null', /report is not understood/],
+    ['half a report', `cat > /dev/null; echo '{"digest":"${digest}"}'`, /report is not understood/],
+    ['a death', 'echo oops >&2; kill -9 $$', /signal SIGKILL: oops/],
+    ['an exit without report', 'echo oops >&2; exit 3', /exit code 3: oops/],
+  ])('%s is a failure', async (_, script, message) => {
+    await expect(layer(script)).rejects.toThrow(expect.objectContaining({ code: 'UNPACK_FAILED', message: expect.stringMatching(message) }));
+  });
+
+  test('a program that does not exist is a failure', async () => {
+    const unpacker = createUnpacker('/nowhere/berth-unpack', {});
+    await expect(unpacker.layer('/dest', input('x'), 'x', never)).rejects.toThrow(expect.objectContaining({ code: 'UNPACK_FAILED' }));
+  });
+
+  test('a failure of the input ends the program and is the failure', async () => {
+    const broken = async function* (): AsyncGenerator<Buffer, void, undefined> {
+      yield Buffer.from('x');
+      throw Object.assign(new Error('connection lost'), { name: 'Lost' });
+    };
+    await expect(layer(`cat > /dev/null; sleep 600`, broken())).rejects.toThrow(/connection lost/);
+  });
+
+  test('an abort ends the program, which is gone then', async () => {
+    const controller = new AbortController();
+    const endless = async function* (): AsyncGenerator<Buffer, void, undefined> {
+      yield Buffer.from('x');
+      controller.abort();
+      yield Buffer.from('y');
+    };
+    await expect(layer(`echo $$ > ${directory}/pid; exec cat`, endless(), controller.signal)).rejects.toThrow(
+      expect.objectContaining({ name: 'AbortError' }),
+    );
+    const pid = await readFile(join(directory, 'pid'), 'utf8').catch(() => '');
+    if (pid !== '') expect(() => process.kill(Number(pid), 0)).toThrow();
+  });
+});
