@@ -5,7 +5,7 @@ import type { Import } from './layers.ts';
 
 /**
  * `import … from '…'`, `export … from '…'` and `import '…'`, over several lines too, and `import('…')`.
- * Comments are blanked first.
+ * Comments are blanked first. Data (.json) has no layer.
  */
 const statement = /^(import|export)\s+(type\s+)?(?:[^'";]*?\sfrom\s+)?'([^']+)'|\bimport\('([^']+)'\)/gm;
 
@@ -15,7 +15,7 @@ export function importsOf(from: string, text: string): Import[] {
   const code = text.replaceAll(comment, (found) => found.replaceAll(/[^\n]/g, ' '));
   return [...code.matchAll(statement)].flatMap((match) => {
     const specifier = match[3] ?? match[4] ?? '';
-    if (!specifier.startsWith('.')) return [];
+    if (!specifier.startsWith('.') || specifier.endsWith('.json')) return [];
     return {
       from,
       to: posix.normalize(posix.join(dirname(from), specifier)),

@@ -17,6 +17,7 @@ describe('an import', () => {
     edge('telemetry/logger.ts', 'config/config.ts'),
     edge('runtime-service/status.ts', 'cri-server/generated/api.ts', true),
     edge('image-service/pull.ts', 'cri-server/handlers.ts', true),
+    edge('runtime-service/create.ts', 'image-service/images.ts', true),
   ])('$from → $to is right', (found) => expect(importProblem(found)).toBeUndefined());
 
   test.each([
@@ -26,6 +27,7 @@ describe('an import', () => {
     [edge('state/records.ts', 'shim/protocol.ts', true), 'above'],
     [edge('errors/catalogue.ts', 'main.ts'), 'above'],
     [edge('runtime-service/a.ts', 'image-service/b.ts'), 'peer'],
+    [edge('runtime-service/a.ts', 'image-service/images.ts'), 'peer'],
     [edge('shim/a.ts', 'cgroup/b.ts'), 'peer'],
     [edge('cli/a.ts', 'main.ts'), 'peer'],
     [edge('utils/a.ts', 'errors/b.ts'), 'no layer'],
@@ -47,12 +49,13 @@ test('imports are read in all their forms', () => {
     `export { d } from './d.ts';`,
     `import './e.ts';`,
     `import fs from 'node:fs';`,
+    `import data from './data.json' with { type: 'json' };`,
     `// import { no } from './no.ts';`,
     `/* import { no } from './no.ts'; */`,
     `const f = await import('./f.ts');`,
   ].join('\n');
   expect(importsOf('y/z.ts', text).map(({ to, typeOnly, line }) => [to, typeOnly, line])).toEqual([
-    ['y/a.ts', false, 1], ['x/b.ts', true, 2], ['y/c.ts', false, 3], ['y/d.ts', false, 6], ['y/e.ts', false, 7], ['y/f.ts', false, 11],
+    ['y/a.ts', false, 1], ['x/b.ts', true, 2], ['y/c.ts', false, 3], ['y/d.ts', false, 6], ['y/e.ts', false, 7], ['y/f.ts', false, 12],
   ]);
 });
 
