@@ -24,23 +24,15 @@ int limits_apply(const struct process_spec *process, struct error *err)
 	return 0;
 }
 
-/* Capabilities the running kernel does not know. */
-static uint64_t known_capabilities(void)
-{
-	uint64_t known = 0;
-
-	for (int number = 0; number < 64 && prctl(PR_CAPBSET_READ, number, 0, 0, 0) >= 0; number++)
-		known |= UINT64_C(1) << number;
-	return known;
-}
-
-static int drop_bounding(uint64_t known, uint64_t keep, struct error *err)
+/* EINVAL: a number beyond the last capability that the running kernel knows. */
+static int drop_bounding(uint64_t keep, struct error *err)
 {
 	for (int number = 0; number < 64; number++) {
-		if ((known & ~keep & (UINT64_C(1) << number)) == 0)
+		if ((keep & (UINT64_C(1) << number)) != 0 || prctl(PR_CAPBSET_DROP, number, 0, 0, 0) == 0)
 			continue;
-		if (prctl(PR_CAPBSET_DROP, number, 0, 0, 0) < 0)
-			return error_errno(err, "capabilities", "bounding", "cannot drop capability %d", number);
+		if (errno == EINVAL)
+			break;
+		return error_errno(err, "capabilities", "bounding", "cannot drop capability %d", number);
 	}
 	return 0;
 }
@@ -114,7 +106,7 @@ int credentials_apply(const struct process_spec *process, const struct resolved_
 	int ret;
 
 	if ((ret = read_permitted(&grantable, err)) < 0 ||
-	    (ret = drop_bounding(known_capabilities(), process->capabilities.bounding, err)) < 0)
+	    (ret = drop_bounding(process->capabilities.bounding, err)) < 0)
 		return ret;
 	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
 		return error_errno(err, "capabilities", "", "cannot keep capabilities over the change of user");

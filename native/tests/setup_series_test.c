@@ -65,8 +65,10 @@ static void run_series(const struct setup_fixture *fixture, const char *title, c
 	int succeeded = 0;
 
 	for (int round = 0; round < ROUNDS; round++) {
-		double start = now();
+		double start;
 
+		setup_reset(fixture);
+		start = now();
 		setup_run(fixture, what, &outcome);
 		total[round] = now() - start;
 		created[round] = outcome.created_after;
