@@ -92,6 +92,8 @@ export function kubelet(scope: KubeletScope): Kubelet {
     containerConfig,
     create: async (pod, options) => {
       const config = containerConfig(options);
+      // A kubelet makes the directory of the container's log itself.
+      if (config.log_path) await mkdir(path.dirname(path.join(pod.config.log_directory ?? '', config.log_path)), { recursive: true });
       return (await cri.call('CreateContainer', { pod_sandbox_id: pod.id, config, sandbox_config: pod.config })).container_id;
     },
     run: async (pod, options) => {

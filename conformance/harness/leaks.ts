@@ -126,13 +126,17 @@ async function addresses(directory: string): Promise<string[]> {
   return (await names(directory)).filter((name) => name !== 'lock' && !name.startsWith('last_reserved_ip'));
 }
 
+/** The image store's own, there from the first pull on whatever it holds. */
+const STORE_FILES = new Set(['images/oci-layout', 'images/index.json', 'images/index.previous.json']);
+
 /** Files, and directories named after an object; berthd may keep its empty top-level directories. */
 async function files(scope: LeakScope, images: boolean): Promise<string[]> {
   const found: string[] = [];
   for (const top of [scope.root, scope.state]) {
     for (const entry of await readdir(top, { recursive: true, withFileTypes: true }).catch(() => [])) {
       const full = path.join(entry.parentPath, entry.name);
-      if (!images && /^(images|layers)(\/|$)/.test(path.relative(scope.root, full))) continue;
+      const relative = path.relative(scope.root, full);
+      if (STORE_FILES.has(relative) || (!images && /^(images|layers)(\/|$)/.test(relative))) continue;
       if (!entry.isDirectory() || /[0-9a-f]{64}/.test(entry.name)) found.push(full);
     }
   }

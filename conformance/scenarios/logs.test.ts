@@ -92,6 +92,17 @@ test('a container without a log path runs without a log', async () => {
   await kubelet.removePod(pod);
 });
 
+test('the directory of a log path is made when it is not there', async () => {
+  const { cri, kubelet } = stage;
+  const pod = await kubelet.runPod();
+  const config = kubelet.containerConfig({ ...script('echo here'), log_path: 'not/yet/there.log' });
+  const { container_id: id } = await cri.call('CreateContainer', { pod_sandbox_id: pod.id, config, sandbox_config: pod.config });
+  await cri.call('StartContainer', { container_id: id });
+  await kubelet.waitExited(id);
+  expect(textOf(await readCriLog(path.join(pod.config.log_directory ?? '', 'not/yet/there.log')), 'stdout')).toBe('here\n');
+  await kubelet.removePod(pod);
+});
+
 test('a log path cannot climb out of the pod\'s log directory', async () => {
   const { cri, kubelet } = stage;
   const pod = await kubelet.runPod();
