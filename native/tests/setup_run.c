@@ -193,6 +193,10 @@ void setup_run(const struct setup_fixture *fixture, const struct setup_case *wha
 	if (bundle_load(fixture->bundle, &bundle, &outcome->error) < 0)
 		return;
 	outcome->loaded = true;
+	if (bundle_join_before_clone(bundle, &outcome->error) < 0) {
+		bundle_free(bundle);
+		return;
+	}
 	open_streams(&streams);
 	fflush(stdout);
 	clock_gettime(CLOCK_MONOTONIC, &start);
