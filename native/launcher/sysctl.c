@@ -11,6 +11,20 @@
 
 #include "../common/scope.h"
 
+/* RESOLVE_BENEATH lets ".." through that stays below /proc/sys, and so from one namespace's part into the host's. */
+static bool has_odd_part(const char *path)
+{
+	while (true) {
+		size_t length = strcspn(path, "/");
+
+		if (length == 0 || (length == 1 && path[0] == '.') || (length == 2 && path[0] == '.' && path[1] == '.'))
+			return true;
+		if (path[length] == '\0')
+			return false;
+		path += length + 1;
+	}
+}
+
 int sysctl_path(const char *name, char *out, size_t size)
 {
 	size_t length = strlen(name);
@@ -22,7 +36,7 @@ int sysctl_path(const char *name, char *out, size_t size)
 	/* sysctl(8): the first separator decides; with dots, a slash stands for a dot inside a part (eth0/1). */
 	for (size_t i = 0; i <= length; i++)
 		out[i] = dotted && name[i] == '.' ? '/' : dotted && name[i] == '/' ? '.' : name[i];
-	return 0;
+	return has_odd_part(out) ? -EINVAL : 0;
 }
 
 static bool starts_with(const char *text, const char *prefix)

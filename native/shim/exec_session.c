@@ -81,11 +81,12 @@ static void maybe_finish(struct exec_session *exec)
 			timer_set(&shim->loop, &exec->drain, DRAIN_MS);
 		return;
 	}
+	/* First, so that whoever hears of the end finds the leaf gone. */
+	shim_sweep(shim, killed);
 	if (exec->client != NULL)
 		channel_send_json(&exec->client->channel, exec->id, MESSAGE_EXIT,
 				  json_pack("{s:i, s:i}", "exitCode", exec->exit_code, "signal", exec->signal));
 	exec_free(exec);
-	shim_sweep(shim, killed);
 	shim_maybe_finish(shim);
 }
 
