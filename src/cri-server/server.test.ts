@@ -358,3 +358,27 @@ async function leaveDeadSocket(path: string): Promise<NetServer> {
   await new Promise<void>((resolve) => void bound.close(() => resolve()));
   return bound;
 }
+
+describe('messages', () => {
+  test('of 15 MiB pass both ways', async () => {
+    const megabytes = 15 * 1024 * 1024;
+    await start({
+      ExecSync: async (request) => {
+        if (request.cmd[0]?.length !== megabytes) throw new BerthError('INVALID_FIELD', 'cut short');
+        return { stdout: Buffer.alloc(megabytes, 'x') };
+      },
+    });
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    runtime.ExecSync({ container_id: 'a', cmd: ['y'.repeat(megabytes)] }, (error, response) => {
+      if (error === null) resolve(response?.stdout.length ?? 0);
+      else reject(error);
+    });
+    expect(await promise).toBe(megabytes);
+  });
+
+  test('of 17 MiB are refused', async () => {
+    await start({ ExecSync: async () => ({}) });
+    const error = await failure((callback) => runtime.ExecSync({ cmd: ['y'.repeat(17 * 1024 * 1024)] }, callback));
+    expect(error.code).toBe(status.RESOURCE_EXHAUSTED);
+  });
+});
