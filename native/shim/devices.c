@@ -29,6 +29,15 @@ static int open_verified(int parent, const char *name, const struct device_spec 
 	return -EEXIST;
 }
 
+/*
+ * Only what lies in the container's own /dev is changed; a device in a volume, or in the host's /dev, belongs
+ * to whoever put it there.
+ */
+static bool is_own(const struct container *container, const struct device_spec *device)
+{
+	return container->own_dev && strncmp(device->path, "/dev/", 5) == 0;
+}
+
 /* By descriptor, so that neither reaches anything but the device. */
 static int set_access(int parent, const char *name, const struct device_spec *device, bool existed, struct error *err)
 {
@@ -77,6 +86,7 @@ static int make(const struct container *container, const struct device_spec *dev
 {
 	const char *name;
 	scope_fd int parent = path_ensure_parent(container->root_fd, device->path, &name);
+	scope_fd int found = -1;
 
 	if (parent < 0) {
 		errno = -parent;
@@ -86,9 +96,12 @@ static int make(const struct container *container, const struct device_spec *dev
 		return device->uid == 0 && device->gid == 0 ? 0 : set_access(parent, name, device, false, err);
 	if (errno == EPERM)
 		return bind_from_host(parent, name, device, err);
-	if (errno == EEXIST)
+	if (errno != EEXIST)
+		return error_errno(err, "device", device->path, "cannot make the device");
+	if (is_own(container, device))
 		return set_access(parent, name, device, true, err);
-	return error_errno(err, "device", device->path, "cannot make the device");
+	found = open_verified(parent, name, device);
+	return found < 0 ? error_set(err, -found, "device", device->path, "something else is there already") : 0;
 }
 
 static int make_standard(const struct container *container, struct error *err)
@@ -150,6 +163,18 @@ static int attach_console(const struct container *container, struct error *err)
 	return 0;
 }
 
+/*
+ * A privileged container's bundle lists every device of the host. Its /dev/ptmx would open the host's
+ * pseudo terminals, and its /dev/console is the host's: the container's own take their place.
+ */
+static bool is_provided(const struct container *container, const struct device_spec *device)
+{
+	if (!container->own_dev)
+		return strncmp(device->path, "/dev/", 5) == 0;
+	return strcmp(device->path, "/dev/ptmx") == 0 ||
+	       (container->console_mount >= 0 && strcmp(device->path, "/dev/console") == 0);
+}
+
 int devices_make(const struct container *container, struct error *err)
 {
 	const struct bundle *bundle = container->bundle;
@@ -159,7 +184,7 @@ int devices_make(const struct container *container, struct error *err)
 				   (ret = attach_console(container, err)) < 0))
 		return ret;
 	for (size_t i = 0; i < bundle->device_count; i++)
-		if ((ret = make(container, &bundle->devices[i], err)) < 0)
+		if (!is_provided(container, &bundle->devices[i]) && (ret = make(container, &bundle->devices[i], err)) < 0)
 			return ret;
 	return 0;
 }

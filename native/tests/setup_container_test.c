@@ -46,6 +46,35 @@ static void test_dev(const struct setup_fixture *fixture)
 	expect_no_output("no other descriptor is open", &outcome, "0 1 2 3 4");
 }
 
+/* What a privileged container's bundle holds: the standard devices again, and the host's terminals. */
+static void test_host_devices(const struct setup_fixture *fixture)
+{
+	char mounts[256];
+	struct setup_case what = {
+		.script = "stat -c '%n %F %t,%T %a %u' /dev/null /dev/ptmx /dev/console",
+		.linux_members = "\"devices\":[{\"path\":\"/dev/null\",\"type\":\"c\",\"major\":1,\"minor\":3,\"fileMode\":384,"
+				 "\"uid\":5},{\"path\":\"/dev/ptmx\",\"type\":\"c\",\"major\":5,\"minor\":2},"
+				 "{\"path\":\"/dev/console\",\"type\":\"c\",\"major\":5,\"minor\":1}],",
+		.terminal = true,
+	};
+
+	setup_run(fixture, &what, &outcome);
+	expect_output("a standard device with access of its own", &outcome, "/dev/null character special file 1,3 600 5");
+	expect_output("ptmx stays the container's", &outcome, "/dev/ptmx symbolic link");
+	expect_output("the console stays the terminal", &outcome, "/dev/console character special file 88,");
+	what.terminal = false;
+	setup_shell("mkdir %s/hostdev && mknod -m 644 %s/hostdev/null c 1 3", fixture->directory, fixture->directory);
+	snprintf(mounts, sizeof(mounts), ",{\"destination\":\"/dev\",\"source\":\"%s/hostdev\",\"options\":[\"rbind\"]}",
+		 fixture->directory);
+	what.mounts = mounts;
+	what.script = "ls /dev";
+	setup_run(fixture, &what, &outcome);
+	expect_exit("a directory of the host as /dev", &outcome, 0);
+	setup_shell("test \"$(ls %s/hostdev)\" = null && test \"$(stat -c %%a%%u %s/hostdev/null)\" = 6440", fixture->directory,
+		    fixture->directory);
+	setup_reset(fixture);
+}
+
 static void test_privileges(const struct setup_fixture *fixture)
 {
 	struct setup_case what = {
@@ -214,6 +243,7 @@ int main(void)
 	setup_begin(&fixture);
 	test_root(&fixture);
 	test_dev(&fixture);
+	test_host_devices(&fixture);
 	test_privileges(&fixture);
 	test_user_capabilities(&fixture);
 	test_masks(&fixture);
