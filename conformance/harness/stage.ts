@@ -92,6 +92,8 @@ export function useStage(options: StageOptions = {}): Stage {
     const logs = path.join(daemon.directory, 'logs');
     parts = { registry, daemon, cgroups, scope, cri: connectCri(daemon.socket), kubelet: kubelet({ cri: () => up().cri, cgroups, logs }) };
     await daemon.start();
+    // Opens the connection, so that it is not taken for something left behind by the first scenario.
+    await stage.cri.call('Version', {});
     for (const repository of options.pulled ?? Object.keys(options.images ?? {})) await stage.pull(stage.ref(repository));
   });
 
@@ -103,6 +105,7 @@ export function useStage(options: StageOptions = {}): Stage {
     if (task.result?.state === 'fail') {
       // The failure counts; what it left is taken away so that it does not fail the next one too.
       await up().kubelet.removeAll().catch(() => undefined);
+      if (options.leaks?.images === true) await removeImages(up().cri).catch(() => undefined);
       process.stderr.write(`--- berthd, last lines in "${task.name}":\n${up().daemon.log.slice(-15).join('\n')}\n`);
       return;
     }
@@ -119,6 +122,10 @@ export function useStage(options: StageOptions = {}): Stage {
     await cgroups.remove();
   });
   return stage;
+}
+
+async function removeImages(cri: CriClient): Promise<void> {
+  for (const { id } of (await cri.call('ListImages', {})).images) await cri.call('RemoveImage', { image: { image: id } });
 }
 
 /** Expects a call to fail with this gRPC code and a message that says what the pattern wants. */

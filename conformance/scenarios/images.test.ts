@@ -64,15 +64,15 @@ describe('the list of images', () => {
     await remove(digest);
   });
 
-  test('one image under two names is one image, and loses its names one by one', async () => {
+  test('one image under two names is one image, and goes under either', async () => {
     const [one, two] = [stage.ref('busybox'), stage.ref('team/busybox')];
     await stage.pull(one);
     await stage.pull(two);
     expect(await list()).toEqual([busybox().id]);
     expect((await status(one))?.repo_tags.toSorted()).toEqual([one, two].sort());
+    // RemoveImage removes the image, whichever of its names is given: the CRI has no call that only takes a name away.
     await remove(one);
-    expect((await status(two))?.repo_tags).toEqual([two]);
-    await remove(two);
+    expect(await status(two)).toBeNull();
     expect(await list()).toEqual([]);
   });
 
@@ -90,10 +90,10 @@ describe('the list of images', () => {
 
   test('the list can be filtered by name', async () => {
     await stage.pull(stage.ref('busybox'));
-    await stage.pull(stage.ref('docker'));
-    const filter = { image: { image: stage.ref('docker') } };
-    expect((await stage.cri.call('ListImages', { filter })).images.map(({ id }) => id)).toEqual([docker().id]);
-    await remove(stage.ref('busybox'), stage.ref('docker'));
+    await stage.pull(stage.ref('layered'));
+    const filter = { image: { image: stage.ref('layered') } };
+    expect((await stage.cri.call('ListImages', { filter })).images.map(({ id }) => id)).toEqual([layered().id]);
+    await remove(stage.ref('busybox'), stage.ref('layered'));
   });
 
   test('an image tells the user it wants to run as', async () => {
@@ -134,7 +134,8 @@ describe('pulling', () => {
   test('images that share a layer are pulled at the same time', async () => {
     const names = ['busybox', 'docker', 'layered', 'attributes', 'commanded'];
     await Promise.all(names.map((name) => stage.pull(stage.ref(name))));
-    expect(await list()).toEqual([busybox().id, docker().id, layered().id, attributes().id, commanded().id].sort());
+    // Docker's media types or OCI's: the config, and so the id, is the same.
+    expect(await list()).toEqual([busybox().id, layered().id, attributes().id, commanded().id].sort());
     await Promise.all(names.map((name) => remove(stage.ref(name))));
   });
 

@@ -101,7 +101,6 @@ test('a container is listed with what it was made with', async () => {
     metadata: { name: 'listed', attempt: 2 },
     image: { image },
     image_id: busybox().id,
-    image_ref: item?.image_ref,
     created_at: item?.created_at,
     labels,
     annotations,

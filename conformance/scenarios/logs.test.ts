@@ -3,7 +3,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { readCriLog, textOf } from '../harness/cri-log.ts';
 import { busybox } from '../harness/images.ts';
-import { useStage } from '../harness/stage.ts';
+import { expectCode, useStage } from '../harness/stage.ts';
 import { eventually } from '../harness/wait.ts';
 
 const stage = useStage({ images: { busybox } });
@@ -92,14 +92,12 @@ test('a container without a log path runs without a log', async () => {
   await kubelet.removePod(pod);
 });
 
-test('the directory of a log path is made when it is not there', async () => {
+test('a log path whose directory is not there is refused: a kubelet makes it', async () => {
   const { cri, kubelet } = stage;
   const pod = await kubelet.runPod();
-  const config = kubelet.containerConfig({ ...script('echo here'), log_path: 'not/yet/there.log' });
-  const { container_id: id } = await cri.call('CreateContainer', { pod_sandbox_id: pod.id, config, sandbox_config: pod.config });
-  await cri.call('StartContainer', { container_id: id });
-  await kubelet.waitExited(id);
-  expect(textOf(await readCriLog(path.join(pod.config.log_directory ?? '', 'not/yet/there.log')), 'stdout')).toBe('here\n');
+  const config = kubelet.containerConfig({ ...script('true'), log_path: 'not/there.log' });
+  const create = cri.call('CreateContainer', { pod_sandbox_id: pod.id, config, sandbox_config: pod.config });
+  await expectCode(create, 'INVALID_ARGUMENT', /not\/there\.log/);
   await kubelet.removePod(pod);
 });
 

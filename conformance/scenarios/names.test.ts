@@ -52,10 +52,9 @@ test('a name is free again once its pod is removed', async () => {
 test('a second call for the same container joins the first and gets the same container', async () => {
   const { cri, kubelet } = stage;
   const pod = await kubelet.runPod();
-  const config = kubelet.containerConfig({ image: stage.ref('busybox'), command: ['sleep', '1000'] });
-  const request = { pod_sandbox_id: pod.id, config, sandbox_config: pod.config };
-  const answers = await Promise.all([1, 2, 3].map(() => cri.call('CreateContainer', request)));
-  expect(new Set(answers.map((answer) => answer.container_id)).size).toBe(1);
+  const options = { image: stage.ref('busybox'), command: ['sleep', '1000'] };
+  const ids = await Promise.all([1, 2, 3].map(() => kubelet.create(pod, options)));
+  expect(new Set(ids).size).toBe(1);
   expect((await cri.call('ListContainers', {})).containers).toHaveLength(1);
   await kubelet.removePod(pod);
 });

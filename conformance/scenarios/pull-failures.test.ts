@@ -9,13 +9,14 @@ import { push } from '../harness/push.ts';
 import { expectCode, useStage } from '../harness/stage.ts';
 import { eventually } from '../harness/wait.ts';
 
+const BIG = 4_000_000;
 const ESCAPE = '/tmp/berth-escaped';
 
 const stage = useStage({
   images: {
     busybox,
     foreign: foreignPlatform,
-    big: () => big(4_000_000),
+    big: () => big(BIG),
     'dot-dot': () => dotDot(`../../../../../../../..${ESCAPE}`),
     'dot-dot-inside': () => dotDot('innocent/../../../../../etc/berth-escaped'),
     'absolute-symlink': () => throughSymlink('/tmp', 'berth-escaped'),
@@ -59,7 +60,7 @@ describe('what the registry does not have', () => {
   });
 
   test('a reference that is none is INVALID_ARGUMENT', async () => {
-    for (const reference of ['', 'UPPER/case', 'busybox@sha256:short', 'spaces in it']) {
+    for (const reference of ['', 'library/UPPER', 'busybox@sha256:short', 'spaces in it']) {
       await expectCode(pull(reference), 'INVALID_ARGUMENT');
     }
   });
@@ -72,9 +73,17 @@ describe('what the registry does not have', () => {
 
 describe('what comes over the wire is wrong', () => {
   test('a layer that is always cut off is UNAVAILABLE', async () => {
-    faulty.setRules({ method: 'GET', path: /blobs/, fault: { kind: 'cut', after: 500_000 } });
+    const path = new RegExp(`blobs/${big(BIG).layers[1]?.digest}`);
+    faulty.setRules({ path, fault: { kind: 'cut', after: 500_000 }, times: 1 }, { path, fault: { kind: 'cut', after: 0 } });
     await expectCode(pull(through('big')), 'UNAVAILABLE');
     await expectNoImages();
+  });
+
+  test('a layer that is cut off once is fetched all the same', async () => {
+    const path = new RegExp(`blobs/${big(BIG).layers[1]?.digest}`);
+    faulty.setRules({ path, fault: { kind: 'cut', after: 500_000 }, times: 1 });
+    await pull(through('big'));
+    await stage.cri.call('RemoveImage', { image: { image: through('big') } });
   });
 
   test('a layer with a wrong digest is DATA_LOSS and named', async () => {
