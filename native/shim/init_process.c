@@ -235,7 +235,8 @@ static int clone_init(struct shim *shim, struct child_pipe *report, struct child
 	shim->init.report.fd = take_fd(&report->reader);
 	shim->init.start = take_fd(&start->writer);
 	/* From now on the shim's children are born in the container's PID namespace: execs stay its own. */
-	if ((how.flags & CLONE_NEWPID) && setns(pidfd, CLONE_NEWPID) < 0) {
+	/* ESRCH: its set-up has failed already, which its report tells better. */
+	if ((how.flags & CLONE_NEWPID) && setns(pidfd, CLONE_NEWPID) < 0 && errno != ESRCH) {
 		error_errno(err, "namespace", "pid", "joining the container's PID namespace");
 		pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
 		return -err->code;
