@@ -14,9 +14,19 @@ import { launcherScript, type Program } from './launcher.ts';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const lib = join(root, 'dist/lib');
 
+/**
+ * What keeps berthd small. Measured after 18,000 calls, PSS: 205 MB without any of it, 154 MB with the small
+ * nursery, 110 MB with one malloc arena too (each thread of the pool would have its own, for buffers that
+ * are short-lived), 61 MB with all; the median call takes 0.4 ms either way.
+ */
+const smallDaemon = {
+  nodeFlags: ['--max-semi-space-size=1', '--optimize-for-size'],
+  environment: { MALLOC_ARENA_MAX: '1' },
+};
+
 const programs: readonly Program[] = [
-  { name: 'berthd', entry: 'src/main.ts', nodeFlags: [] },
-  { name: 'berth', entry: 'src/cli/main.ts', nodeFlags: [] },
+  { name: 'berthd', entry: 'src/main.ts', ...smallDaemon },
+  { name: 'berth', entry: 'src/cli/main.ts', nodeFlags: [], environment: {} },
 ];
 
 /** CommonJS dependencies call `require` for Node's own modules; an ES module has none. */

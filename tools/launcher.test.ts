@@ -14,9 +14,9 @@ beforeEach(() => {
     writeFileSync(path, text);
     chmodSync(path, 0o755);
   };
-  executable(join(root, 'dist/berthd'), launcherScript({ name: 'berthd', entry: 'src/main.ts', nodeFlags: ['--flag=1'] }));
+  executable(join(root, 'dist/berthd'), launcherScript({ name: 'berthd', entry: 'src/main.ts', nodeFlags: ['--flag=1'], environment: { SETTING: '7' } }));
   // Stands in for node: says what it was started with.
-  executable(join(root, 'dist/lib/node'), `#!/bin/sh\nprintf '%s\\n' "$$" "$NODE_OPTIONS" "$@"\n`);
+  executable(join(root, 'dist/lib/node'), `#!/bin/sh\nprintf '%s\\n' "$$" "$NODE_OPTIONS" "$SETTING" "$@"\n`);
   symlinkSync(join(root, 'dist/berthd'), join(root, 'direct'));
   symlinkSync('direct', join(root, 'indirect'));
 });
@@ -38,5 +38,5 @@ test.each([
   ['through PATH', () => 'direct', () => '/'],
 ])('started %s: node with our program, the same pid, no foreign options', async (_how, program, cwd) => {
   const { pid, lines } = await launch(program(), cwd());
-  expect(lines).toEqual([String(pid), '', '--flag=1', `${root}/dist/lib/berthd.mjs`, '--root', 'a b']);
+  expect(lines).toEqual([String(pid), '', '7', '--flag=1', `${root}/dist/lib/berthd.mjs`, '--root', 'a b']);
 });

@@ -1,0 +1,35 @@
+#!/bin/sh
+# Packs the first file system of the machine into $2: busybox, the modules that the way to the real root takes
+# (from the unpacked kernel in $1), and guest/first-init.sh as /init. Rebuilt when one of them has changed.
+set -eu
+kernel=$1
+output=$2
+here=$(cd "$(dirname "$0")" && pwd)
+busybox=$(command -v busybox)
+[ "$output" -nt "$kernel/complete" ] && [ "$output" -nt "$here/guest/first-init.sh" ] && [ "$output" -nt "$0" ] &&
+	[ "$output" -nt "$busybox" ] && exit 0
+
+tree=$(mktemp -d)
+packed=$(mktemp "$output.XXXXXX")
+trap 'rm -rf "$tree" "$packed"' EXIT
+for directory in bin modules proc dev sys control lower upper root; do mkdir "$tree/$directory"; done
+cp "$busybox" "$tree/bin/busybox"
+cp "$here/guest/first-init.sh" "$tree/init"
+chmod 755 "$tree/init"
+
+# In the order in which they have to be loaded; what is built into the kernel needs nothing.
+for wanted in 9pnet_virtio 9p overlay; do
+	modprobe -d "$kernel" -S "$(cat "$kernel/version")" --show-depends "$wanted"
+done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' | while read -r module; do
+	name=$(basename "$module" .xz)
+	# Decompressed here, where it costs nothing; in an emulated machine it would.
+	case $module in
+	*.xz) xz -dc "$module" >"$tree/modules/$name" ;;
+	*) cp "$module" "$tree/modules/$name" ;;
+	esac
+	echo "$name" >>"$tree/modules/order"
+done
+[ -s "$tree/modules/order" ] || { echo "vm: the kernel in $kernel lacks its 9p modules" >&2; exit 2; }
+
+(cd "$tree" && find . | busybox cpio -o -H newc 2>/dev/null) >"$packed"
+mv "$packed" "$output"

@@ -1,0 +1,184 @@
+/** One virtual machine, from its files to its end. */
+
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { cp, mkdir, mkdtemp, open, readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { follow } from './follow.ts';
+import type { Sink } from './follow.ts';
+import { qemuArguments } from './qemu.ts';
+import type { MachineSettings } from './settings.ts';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const project = dirname(dirname(here));
+const store = join(project, 'build/vm');
+const kernel = join(store, 'kernel');
+const WATCH_MS = 20;
+
+export interface Command {
+  /** A line for the shell. */
+  readonly line: string;
+  readonly directory: string;
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+export interface Outlet {
+  readonly stdout: Sink;
+  readonly stderr: Sink;
+}
+
+/** `ended`: with the command's exit code. `lost`: the machine went without one; `console` says what it said last. */
+export type End =
+  | { readonly kind: 'ended'; readonly code: number }
+  | { readonly kind: 'power-cut' | 'timeout' | 'interrupted' }
+  | { readonly kind: 'lost'; readonly console: string };
+
+export interface Run {
+  readonly end: End;
+  /** Until the command started; undefined when it never did. */
+  readonly bootMs: number | undefined;
+  readonly totalMs: number;
+}
+
+/** Why no machine can be started here. */
+export class CannotRun extends Error {}
+
+async function call(program: string, args: readonly string[]): Promise<void> {
+  const child = spawn(program, args, { stdio: ['ignore', 'inherit', 'inherit'] });
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', resolve);
+  });
+  if (code !== 0) throw new CannotRun(`${program} failed`);
+}
+
+/** The kernel and the first file system, made once and kept. Several may ask at the same time. */
+async function prepare(): Promise<string> {
+  await mkdir(store, { recursive: true });
+  const initramfs = join(store, 'initramfs');
+  await call('flock', [join(store, 'lock'), join(here, 'kernel.sh'), kernel]);
+  await call('flock', [join(store, 'lock'), join(here, 'initramfs.sh'), kernel, initramfs]);
+  return initramfs;
+}
+
+async function makeDisk(path: string, bytes: number): Promise<void> {
+  if (await stat(path).then(() => true, () => false)) return;
+  const fresh = `${path}.new`;
+  await (await open(fresh, 'w')).close();
+  await truncate(fresh, bytes);
+  await call('mkfs.ext4', ['-q', '-F', fresh]);
+  await call('mv', [fresh, path]);
+}
+
+const quoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`;
+
+async function fillControl(control: string, settings: MachineSettings, command: Command): Promise<void> {
+  for (const name of await readdir(join(here, 'guest'))) await cp(join(here, 'guest', name), join(control, name));
+  const version = (await readFile(join(kernel, 'version'), 'utf8')).trim();
+  const given = {
+    INIT: settings.init,
+    DISK: settings.disk === undefined ? '' : 'yes',
+    SWAP: settings.swapBytes === undefined ? '' : 'yes',
+    KERNEL_MODULES: join(kernel, 'lib/modules'),
+    KERNEL_VERSION: version,
+  };
+  await writeFile(join(control, 'settings'), Object.entries(given).map(([name, value]) => `${name}=${quoted(value)}\n`).join(''));
+  const environment = Object.entries(command.environment).map(([name, value]) => `export ${name}=${quoted(value)}\n`);
+  await writeFile(join(control, 'command'), `${environment.join('')}cd ${quoted(command.directory)} || exit\n${command.line}\n`);
+  for (const name of ['stdout', 'stderr', 'console']) await writeFile(join(control, name), '');
+  await mkdir(join(control, 'results'));
+}
+
+/** qemu, which dies with this process, however it ends. */
+function start(settings: MachineSettings, control: string, initramfs: string): ChildProcess {
+  const files = { kernel: join(kernel, 'vmlinuz'), initramfs, control, swap: join(control, 'swap') };
+  return spawn('setpriv', ['--pdeathsig', 'KILL', 'qemu-system-x86_64', ...qemuArguments(settings, files)], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+}
+
+async function untilThere(file: string, ended: AbortSignal): Promise<boolean> {
+  for (;;) {
+    if (await stat(file).then(() => true, () => false)) return true;
+    if (ended.aborted) return false;
+    await sleep(WATCH_MS, undefined, { signal: ended }).catch(() => undefined);
+  }
+}
+
+async function endOf(control: string, cut: End['kind'] | undefined): Promise<End> {
+  // A command that was over before the power went has its result.
+  const text = await readFile(join(control, 'exit'), 'utf8').catch(() => '');
+  if (text !== '') return { kind: 'ended', code: Number(text) };
+  if (cut === 'timeout' || cut === 'power-cut' || cut === 'interrupted') return { kind: cut };
+  return { kind: 'lost', console: await readFile(join(control, 'console'), 'utf8') };
+}
+
+/** Runs `command` in a new machine. What it leaves in /run/berth-vm/results is copied to `results`. */
+export async function runMachine(
+  settings: MachineSettings,
+  command: Command,
+  outlet: Outlet,
+  options: { readonly results?: string; readonly interrupt?: AbortSignal } = {},
+): Promise<Run> {
+  const initramfs = await prepare();
+  if (settings.disk !== undefined) await makeDisk(settings.disk.path, settings.disk.bytes);
+  const control = await mkdtemp(join(store, 'run-'));
+  try {
+    await fillControl(control, settings, command);
+    if (settings.swapBytes !== undefined) await writeFile(join(control, 'swap'), '').then(() => truncate(join(control, 'swap'), settings.swapBytes));
+    const run = await supervise(settings, control, initramfs, outlet, options.interrupt);
+    if (options.results !== undefined) await cp(join(control, 'results'), options.results, { recursive: true });
+    return run;
+  } finally {
+    await rm(control, { recursive: true, force: true });
+  }
+}
+
+async function supervise(
+  settings: MachineSettings,
+  control: string,
+  initramfs: string,
+  outlet: Outlet,
+  interrupt: AbortSignal | undefined,
+): Promise<Run> {
+  const began = performance.now();
+  const qemu = start(settings, control, initramfs);
+  const ended = new AbortController();
+  let cut: End['kind'] | undefined;
+  const pullThePlug = (why: End['kind']): void => {
+    cut ??= why;
+    qemu.kill('SIGKILL');
+  };
+  const late = setTimeout(() => pullThePlug('timeout'), settings.timeoutSeconds * 1000);
+  const interrupted = (): void => pullThePlug('interrupted');
+  interrupt?.addEventListener('abort', interrupted);
+  if (interrupt?.aborted) interrupted();
+
+  let bootMs: number | undefined;
+  const watch = async (): Promise<void> => {
+    if (!(await untilThere(join(control, 'started'), ended.signal))) return;
+    bootMs = performance.now() - began;
+    if (settings.powerOffAfterSeconds === undefined) return;
+    await sleep(settings.powerOffAfterSeconds * 1000, undefined, { signal: ended.signal }).catch(() => undefined);
+    if (!ended.signal.aborted) pullThePlug('power-cut');
+  };
+  const exit = new Promise<void>((resolve, reject) => {
+    qemu.once('error', reject);
+    qemu.once('exit', () => resolve());
+  }).finally(() => ended.abort());
+  try {
+    await Promise.all([
+      exit,
+      watch(),
+      follow(join(control, 'stdout'), outlet.stdout, ended.signal),
+      follow(join(control, 'stderr'), outlet.stderr, ended.signal),
+    ]);
+  } finally {
+    clearTimeout(late);
+    interrupt?.removeEventListener('abort', interrupted);
+    qemu.kill('SIGKILL');
+  }
+  return { end: await endOf(control, cut), bootMs, totalMs: performance.now() - began };
+}
