@@ -112,10 +112,11 @@ export class ImageStore {
 
   /**
    * Deletes images that lost their names and are not used, and layers that belong to no image and no
-   * pull. To be called once the containers that survived a restart are known (`retain`).
+   * pull. To be called once the containers that survived a restart are known (`retain`). What is left
+   * for the trash to do is not waited for: it would hold up the start.
    */
   async removeUnused(): Promise<readonly LayerRecord[]> {
-    const { removed, done } = await this.#change(async () => {
+    const { removed } = await this.#change(async () => {
       const unused = this.#index.all().filter(({ id, names }) => names.size === 0 && !this.#users.has(id));
       if (unused.length > 0) {
         await this.#replaceIndex(this.#index.all().filter((image) => !unused.includes(image)));
@@ -123,7 +124,6 @@ export class ImageStore {
       }
       return this.#removeUnreferenced();
     });
-    await done;
     return removed;
   }
 

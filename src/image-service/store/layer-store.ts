@@ -29,8 +29,8 @@ export interface DiskUsage {
   readonly inodes: number;
 }
 
-/** The layer's directory, its record and the root of its tree's parent are not in the unpacker's count. */
-const inodesBesideTree = 2;
+/** The unpacker counts what is in the tree: the layer's directory, its record and the tree's root come on top. */
+const inodesBesideTree = 3;
 
 export class LayerStore {
   readonly #paths: StorePaths;
