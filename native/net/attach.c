@@ -57,7 +57,7 @@ static int release(struct session *session, const struct attachment *attachment,
 {
 	struct error later;
 	int result = nft_remove_ports(session->filter, session->batch, attachment, err);
-	int next = link_delete(session->route, session->batch, attachment->host_interface, result < 0 ? &later : err);
+	int next = link_remove(session->route, session->batch, attachment->host_interface, result < 0 ? &later : err);
 	if (result == 0)
 		result = next;
 	return result < 0 ? result : store_release(&session->store, attachment, err);

@@ -37,8 +37,11 @@ int link_set_up_pod(int socket, struct nl_batch *batch, const struct config *con
 int link_has_address(int socket, struct nl_batch *batch, int index, const struct address *address, bool *has,
 		     struct error *err);
 
-/* Deletes the host side, and so the pair; succeeds when it is gone. */
+/* Deletes an interface (and so its peer), to the very end; succeeds when it is gone. */
 int link_delete(int socket, struct nl_batch *batch, const char *name, struct error *err);
+
+/* The same, back as soon as the interface cannot be seen any more. */
+int link_remove(int socket, struct nl_batch *batch, const char *name, struct error *err);
 
 /* The range that an address was taken from. NULL when the configuration has none for it. */
 const struct range *link_range_of(const struct config *config, const struct address *address);
