@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "setup_support.h"
+#include "../common/spawn.h"
 #include "../shim/setup.h"
 
 /* What the child says through the report pipe: ready, or why not. */
@@ -34,6 +35,7 @@ static void become_output(struct streams *streams, bool terminal)
 {
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
+	spawn_reset_signals(); /* as the shim does; make and shells in the background ignore some */
 	dup2(terminal ? streams->terminal[1] : null, 0);
 	dup2(terminal ? streams->terminal[1] : streams->output[1], 1);
 	dup2(terminal ? streams->terminal[1] : streams->output[1], 2);
