@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/keyctl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -60,12 +61,21 @@ int become_container_process(const struct process_spec *process, const struct re
 
 void become_ready_to_execute(void)
 {
-	struct sigaction standard = { .sa_handler = SIG_DFL };
+	/* The kernel's own struct sigaction, all zero: SIG_DFL. */
+	const struct {
+		void *handler;
+		unsigned long flags;
+		void *restorer;
+		uint64_t mask;
+	} standard = { 0 };
 	sigset_t none;
 
-	/* Ignored signals stay ignored over exec; SIGPIPE in a shim always is. */
+	/*
+	 * Ignored signals stay ignored over exec; SIGPIPE in a shim always is. Past glibc, whose sigaction
+	 * refuses its own signals 32 and 33: its posix_spawn leaves those ignored in what it starts.
+	 */
 	for (int number = 1; number < NSIG; number++)
-		sigaction(number, &standard, NULL);
+		syscall(SYS_rt_sigaction, number, &standard, NULL, sizeof(standard.mask));
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	descriptors_close_on_exec();
