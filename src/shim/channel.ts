@@ -47,8 +47,10 @@ export class Channel {
     this.#options = options;
     stream.on('data', (chunk: Buffer) => this.#receive(chunk));
     stream.on('error', (cause) => this.#end(`connection failed: ${cause.message}`, cause));
+    stream.on('end', () => this.#end('connection closed'));
     stream.on('close', () => this.#end('connection closed'));
-    this.#write(messageType.HELLO, 0, { version: protocolVersion, program: 'berthd', pid: process.pid });
+    if (stream.destroyed) this.#endSoon();
+    else this.#write(messageType.HELLO, 0, { version: protocolVersion, program: 'berthd', pid: process.pid });
   }
 
   /**
@@ -67,6 +69,8 @@ export class Channel {
     const reply = new Promise<Record<string, unknown>>((resolve, reject) => {
       if (this.#closed !== undefined) return reject(this.#closed);
       if (signal?.aborted === true) return reject(signal.reason);
+      // Before anything is registered: it throws on a payload that is too large.
+      const frame = encodeFrame(type, id, payload);
       const onAbort = () => {
         this.#pending.delete(id);
         reject(signal?.reason);
@@ -78,7 +82,7 @@ export class Channel {
         settle(value);
       };
       this.#pending.set(id, { resolve: settled(resolve), reject: settled(reject) });
-      this.#write(type, id, payload);
+      this.#stream.write(frame);
     });
     return { id, reply };
   }
@@ -98,9 +102,18 @@ export class Channel {
     this.#stream.once('drain', callback);
   }
 
+  get closed(): boolean {
+    return this.#closed !== undefined;
+  }
+
   close(): void {
     this.#end('closed');
     this.#stream.destroy();
+  }
+
+  /** The connection had gone before this was made; not at once, because nobody has a hold of this yet. */
+  #endSoon(): void {
+    queueMicrotask(() => this.#end('connection closed'));
   }
 
   #write(type: MessageType, id: number, payload: object): boolean {

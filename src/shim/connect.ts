@@ -27,10 +27,14 @@ function connected(path: string, signal: AbortSignal | undefined): Promise<Socke
     const socket = connect({ path });
     const onAbort = () => socket.destroy(new Error('cancelled'));
     signal?.addEventListener('abort', onAbort, { once: true });
-    socket.once('error', reject);
+    const settled = () => signal?.removeEventListener('abort', onAbort);
+    // It stays: an error between here and the socket's next owner must not end the process.
+    socket.on('error', (error) => {
+      settled();
+      reject(error);
+    });
     socket.once('connect', () => {
-      signal?.removeEventListener('abort', onAbort);
-      socket.off('error', reject);
+      settled();
       resolve(socket);
     });
   });

@@ -67,7 +67,11 @@ export function startLauncher(options: { readonly program: string; readonly log:
         if (running?.child === child) running = undefined;
       },
     });
-    child.on('error', (err) => options.log.error({ err, program: options.program }, 'launcher cannot be started'));
+    // A program that cannot be started has no `exit`.
+    child.on('error', (err) => {
+      options.log.error({ err, program: options.program }, 'launcher cannot be started');
+      channel.close();
+    });
     child.on('exit', (code, signal) => {
       if (!closed) options.log.error({ code, signal, pid: child.pid }, 'launcher died; the next launch starts another');
       channel.close();

@@ -32,8 +32,16 @@ export type MessageType = (typeof messageType)[keyof typeof messageType];
 const headerBytes = 9;
 /** Largest payload of a frame, in bytes. */
 export const maxPayloadBytes = 1 << 20;
+/** Of a data frame. */
+export const maxDataBytes = 64 << 10;
 
 const knownTypes: ReadonlySet<number> = new Set(Object.values(messageType));
+
+const dataTypes: ReadonlySet<number> = new Set([messageType.STDOUT, messageType.STDERR, messageType.STDIN]);
+
+function limitOf(type: number): number {
+  return dataTypes.has(type) ? maxDataBytes : maxPayloadBytes;
+}
 
 export interface Frame {
   readonly type: MessageType;
@@ -44,8 +52,8 @@ export interface Frame {
 /** One frame as bytes. An object becomes JSON. Throws SHIM_PROTOCOL when the payload is too large. */
 export function encodeFrame(type: MessageType, requestId: number, payload: object): Buffer {
   const body = Buffer.isBuffer(payload) ? payload : Buffer.from(JSON.stringify(payload));
-  if (body.length > maxPayloadBytes) {
-    throw new BerthError('SHIM_PROTOCOL', `a message of ${body.length} bytes is over the limit of ${maxPayloadBytes}`);
+  if (body.length > limitOf(type)) {
+    throw new BerthError('SHIM_PROTOCOL', `a message of ${body.length} bytes is over the limit of ${limitOf(type)}`);
   }
   const frame = Buffer.allocUnsafe(headerBytes + body.length);
   frame.writeUInt32BE(body.length, 0);
@@ -67,8 +75,8 @@ export class FrameDecoder {
       const head = this.#peek(headerBytes);
       const length = head.readUInt32BE(0);
       const type = head.readUInt8(8);
-      if (length > maxPayloadBytes) throw new BerthError('SHIM_PROTOCOL', `a frame claims ${length} bytes`);
       if (!isMessageType(type)) throw new BerthError('SHIM_PROTOCOL', `unknown message type ${type}`);
+      if (length > limitOf(type)) throw new BerthError('SHIM_PROTOCOL', `a frame of type ${type} claims ${length} bytes`);
       if (this.#buffered < headerBytes + length) return;
       const requestId = head.readUInt32BE(4);
       this.#take(headerBytes);

@@ -5,12 +5,13 @@ import { messageType, parseControl } from './protocol.ts';
 import type { Frame } from './protocol.ts';
 import { parseShimStatus } from './status.ts';
 import type { ShimStatus } from './status.ts';
+import { untilAborted } from '../state/keyed-lock.ts';
 
 /** One container's shim, over its control connection. Rejections: NativeFailure, SHIM_UNAVAILABLE, the signal's reason. */
 export interface Shim {
   /** The latest status heard from the shim. */
   readonly status: ShimStatus;
-  /** Resolves when the shim has left the state `creating`, or rejects when its connection ends before. */
+  /** Resolves when the shim has left the state `creating`, or rejects when its connection ends before or the signal aborts. */
   created(signal: AbortSignal): Promise<ShimStatus>;
   start(signal: AbortSignal): Promise<{ readonly pid: number; readonly startedAt: bigint }>;
   /** Signals the container's init, or with `all` every process of its cgroup. */
@@ -23,29 +24,27 @@ export interface Shim {
 export interface ShimObserver {
   /** Every change of state, in order. */
   onStatus(status: ShimStatus): void;
-  /** Once: the connection has ended. After `exited` or `failed` that is the normal end. */
+  /** Once, after `attachShim` has resolved or is about to: the connection has ended. After `exited` or `failed` that is the normal end. */
   onClose(): void;
 }
 
-/** Connects to the shim and subscribes to its events. */
+/** Connects to the shim and subscribes to its events. When it rejects the observer has heard nothing of the end. */
 export async function attachShim(
   target: { readonly id: string; readonly stateDir: string },
   observer: ShimObserver,
   signal: AbortSignal,
 ): Promise<Shim> {
   const socket = await connectShim(target.stateDir, target.id, signal);
-  const waiters = new Set<{ resolve(status: ShimStatus): void; reject(error: unknown): void }>();
+  const created = Promise.withResolvers<ShimStatus>();
+  created.promise.catch(() => undefined);
   let status: ShimStatus | undefined;
-  let ended: BerthError | undefined;
+  let subscribed = false;
   let detached = false;
 
-  const adopt = (next: ShimStatus | undefined) => {
+  const adopt = (next: ShimStatus | undefined): void => {
     if (next === undefined) return;
     status = next;
-    if (next.state !== 'creating') {
-      for (const waiter of waiters) waiter.resolve(next);
-      waiters.clear();
-    }
+    if (next.state !== 'creating') created.resolve(next);
     observer.onStatus(next);
   };
   const channel = new Channel(socket, {
@@ -54,19 +53,22 @@ export async function attachShim(
       if (frame.type === messageType.EVENT) adopt(parseShimStatus(parseControl(frame)));
     },
     onClose: (error) => {
-      ended = error;
-      for (const waiter of waiters) waiter.reject(error);
-      waiters.clear();
-      if (!detached) observer.onClose();
+      created.reject(error);
+      if (subscribed && !detached) observer.onClose();
     },
   });
   try {
-    adopt(parseShimStatus(await channel.request(messageType.SUBSCRIBE, {}, signal)));
+    const first = parseShimStatus(await channel.request(messageType.SUBSCRIBE, {}, signal));
+    if (first === undefined) throw new BerthError('SHIM_PROTOCOL', `shim of container ${target.id} gave no status`);
+    // Events that came with the reply have been adopted already, and are newer.
+    if (status === undefined) adopt(first);
   } catch (cause) {
     detached = true;
     channel.close();
     throw cause;
   }
+  subscribed = true;
+  if (channel.closed) observer.onClose();
   const current = (): ShimStatus => {
     if (status === undefined) throw new BerthError('SHIM_PROTOCOL', `shim of container ${target.id} gave no status`);
     return status;
@@ -76,18 +78,7 @@ export async function attachShim(
     get status() {
       return current();
     },
-    created(abort) {
-      if (current().state !== 'creating') return Promise.resolve(current());
-      if (ended !== undefined) return Promise.reject(ended);
-      return new Promise((resolve, reject) => {
-        const waiter = { resolve, reject };
-        waiters.add(waiter);
-        abort.addEventListener('abort', () => {
-          waiters.delete(waiter);
-          reject(abort.reason);
-        }, { once: true });
-      });
-    },
+    created: (abort) => untilAborted(created.promise, abort),
     async start(abort) {
       const { pid, startedAt } = await channel.request(messageType.START, {}, abort);
       return { pid: Number(pid ?? 0), startedAt: BigInt(typeof startedAt === 'string' ? startedAt : 0) };

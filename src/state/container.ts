@@ -1,6 +1,7 @@
 import type { ContainerConfig__Output } from '../cri-server/generated/runtime/v1/ContainerConfig.ts';
 import { BerthError } from '../errors/catalogue.ts';
 import type { LedgerEntry } from './ledger.ts';
+import { isObject } from './record-store.ts';
 import type { StoredRecord } from './record-store.ts';
 
 /**
@@ -75,8 +76,9 @@ export function containerTo(
 export function parseContainerRecord(value: unknown): ContainerRecord {
   const record = value as ContainerRecord;
   const whole =
-    typeof record === 'object' && record !== null && record.version === 1 && typeof record.id === 'string' &&
-    record.phase in origins && typeof record.sandboxId === 'string' && typeof record.config?.metadata === 'object' &&
+    isObject(record) && record.version === 1 && Object.hasOwn(origins, record.phase) &&
+    [record.id, record.name, record.sandboxId, record.bootId, record.imageId, record.cgroupPath].every((text) => typeof text === 'string') &&
+    isObject(record.config) && isObject(record.config.metadata) && isObject(record.config.labels) && Array.isArray(record.config.mounts) &&
     Array.isArray(record.ledger) && [record.createdAt, record.startedAt, record.finishedAt].every((time) => /^\d+$/.test(time));
   if (!whole) throw new Error('not a container record of version 1');
   return record;

@@ -2,6 +2,11 @@
 export class KeyedLock {
   readonly #tails = new Map<string, Promise<void>>();
 
+  /** Keys that somebody holds or waits for. */
+  get size(): number {
+    return this.#tails.size;
+  }
+
   /**
    * Runs `work` when everything asked for earlier under `key` has ended. When `signal` aborts while
    * still waiting, rejects with its reason and `work` never runs.
@@ -26,7 +31,10 @@ export class KeyedLock {
 /** `promise`, or the signal's reason when it aborts first. The promise's work goes on. */
 export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise;
-  if (signal.aborted) return Promise.reject(signal.reason);
+  if (signal.aborted) {
+    promise.catch(() => undefined);
+    return Promise.reject(signal.reason);
+  }
   return new Promise((resolve, reject) => {
     const onAbort = () => reject(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });

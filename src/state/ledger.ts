@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { untilAborted } from './keyed-lock.ts';
 
 /**
  * What an object may hold on the machine, outside its own record. An entry is written down before the
@@ -23,7 +24,8 @@ export async function releaseEntries(
   const errors: unknown[] = [];
   for (const entry of entries.toReversed()) {
     try {
-      await release(entry, AbortSignal.timeout(releaseDeadline));
+      const signal = AbortSignal.timeout(releaseDeadline);
+      await untilAborted(release(entry, signal), signal);
     } catch (err) {
       log.warn({ err, entry }, 'release failed; it stays in the ledger');
       left.unshift(entry);

@@ -8,6 +8,10 @@ export interface StoredRecord {
   readonly id: string;
 }
 
+export function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 /** A record that did not load. Its directory is left as it is until somebody removes it. */
 export interface BrokenRecord {
   readonly id: string;
@@ -45,6 +49,7 @@ export class RecordStore<T extends StoredRecord> {
         if (record.id !== id) throw new Error(`it holds the id ${record.id}`);
         records.push(record);
       } catch (cause) {
+        if (await this.#neverWritten(id, cause)) continue;
         broken.push({ id, reason: cause instanceof Error ? cause.message : String(cause) });
       }
     }
@@ -53,21 +58,36 @@ export class RecordStore<T extends StoredRecord> {
 
   /** Resolves when this state, or a later one, is on disk. */
   save(record: T): Promise<void> {
-    const before = this.#writes.get(record.id) ?? Promise.resolve();
     const json = JSON.stringify(record);
-    const write = before.catch(() => undefined).then(() => this.#replace(record.id, json));
-    this.#writes.set(record.id, write);
+    return this.#inOrder(record.id, () => this.#replace(record.id, json));
+  }
+
+  /** Removes the record and everything in its directory; succeeds when it is gone already. */
+  remove(id: string): Promise<void> {
+    return this.#inOrder(id, () => rm(join(this.#directory, id), { recursive: true, force: true }));
+  }
+
+  #inOrder(id: string, work: () => Promise<void>): Promise<void> {
+    const before = this.#writes.get(id) ?? Promise.resolve();
+    const write = before.catch(() => undefined).then(work);
+    this.#writes.set(id, write);
     const forget = () => {
-      if (this.#writes.get(record.id) === write) this.#writes.delete(record.id);
+      if (this.#writes.get(id) === write) this.#writes.delete(id);
     };
     write.then(forget, forget);
     return write;
   }
 
-  /** Removes the record and everything in its directory; succeeds when it is gone already. */
-  async remove(id: string): Promise<void> {
-    await this.#writes.get(id)?.catch(() => undefined);
-    await rm(join(this.#directory, id), { recursive: true, force: true });
+  /**
+   * A directory without a record is what a crash left of the very first save, before anything was
+   * acquired, or the last piece of a removal: it goes. One that holds more is somebody's.
+   */
+  async #neverWritten(id: string, cause: unknown): Promise<boolean> {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') return false;
+    const directory = join(this.#directory, id);
+    if ((await readdir(directory)).some((name) => name !== 'record.json.new')) return false;
+    await rm(directory, { recursive: true, force: true });
+    return true;
   }
 
   async #replace(id: string, json: string): Promise<void> {

@@ -1,6 +1,7 @@
 import type { PodSandboxConfig__Output } from '../cri-server/generated/runtime/v1/PodSandboxConfig.ts';
 import { BerthError } from '../errors/catalogue.ts';
 import type { LedgerEntry } from './ledger.ts';
+import { isObject } from './record-store.ts';
 import type { StoredRecord } from './record-store.ts';
 
 /**
@@ -53,9 +54,11 @@ export function sandboxTo(record: SandboxRecord, phase: SandboxPhase, changes: P
 export function parseSandboxRecord(value: unknown): SandboxRecord {
   const record = value as SandboxRecord;
   const whole =
-    typeof record === 'object' && record !== null && record.version === 1 && typeof record.id === 'string' &&
-    record.phase in origins && typeof record.config?.metadata === 'object' && typeof record.cgroup?.path === 'string' &&
-    Array.isArray(record.ledger) && Array.isArray(record.ips);
+    isObject(record) && record.version === 1 && [record.id, record.name, record.bootId].every((text) => typeof text === 'string') &&
+    Object.hasOwn(origins, record.phase) && isObject(record.config) && isObject(record.config.metadata) &&
+    isObject(record.config.labels) && isObject(record.config.annotations) && Array.isArray(record.config.port_mappings) &&
+    isObject(record.cgroup) && typeof record.cgroup.path === 'string' && Array.isArray(record.cgroup.made) &&
+    Array.isArray(record.ledger) && Array.isArray(record.ips) && /^\d+$/.test(record.createdAt);
   if (!whole) throw new Error('not a sandbox record of version 1');
   return record;
 }
