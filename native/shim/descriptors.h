@@ -3,8 +3,8 @@
 
 /*
  * Closes every descriptor from 3 on that is open on a file, a directory or a namespace, but `keep` (-1:
- * none). Pipes, sockets, terminals and the kernel's anonymous objects stay: the supervision's report
- * channel is among them. All that stay are closed by the exec.
+ * none), and whatever is numbered 64 or above. Pipes, sockets, terminals and the kernel's anonymous objects
+ * below that stay, as the supervision's report channel; the exec closes them.
  */
 void descriptors_drop_files(int keep);
 

@@ -35,19 +35,22 @@ static int cover_of_file(const struct container *container, struct covers *cover
 	return fd < 0 ? error_errno(err, "mask", path, "cannot copy the null device's mount") : fd;
 }
 
-/* One filesystem for all masked directories: it is empty and read-only as such, not just by its mounts. */
+/*
+ * One filesystem for all masked directories: it is empty and read-only as such, not just by its mounts. The
+ * first directory gets the mount itself, the others copies of it: a mount that is never attached would cost
+ * an RCU grace period when its descriptor is closed (dissolve_on_fput), more than all masks together.
+ */
 static int cover_of_directory(struct covers *covers, const char *path, struct error *err)
 {
 	char *options[] = { "ro", "size=4k", "nr_inodes=1", "mode=0555", NULL };
 	int fd;
 
 	if (covers->empty < 0) {
-		covers->empty = filesystem_mount("tmpfs", "mask", options,
-						 MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
-							 MOUNT_ATTR_NOEXEC,
-						 "mask", path, err);
-		if (covers->empty < 0)
-			return covers->empty;
+		fd = filesystem_mount("tmpfs", "mask", options,
+				      MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, "mask",
+				      path, err);
+		covers->empty = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		return fd;
 	}
 	fd = open_tree(covers->empty, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	return fd < 0 ? error_errno(err, "mask", path, "cannot copy the empty filesystem's mount") : fd;

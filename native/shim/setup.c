@@ -29,11 +29,10 @@
  */
 static bool host_has_foreign_formats(void)
 {
-	struct stat above;
-	struct stat at;
+	struct statx at;
 
-	return fstatat(AT_FDCWD, "/proc/sys/fs", &above, AT_NO_AUTOMOUNT) == 0 &&
-	       fstatat(AT_FDCWD, "/proc/sys/fs/binfmt_misc", &at, AT_NO_AUTOMOUNT) == 0 && above.st_dev != at.st_dev;
+	return statx(AT_FDCWD, "/proc/sys/fs/binfmt_misc", AT_NO_AUTOMOUNT, 0, &at) == 0 &&
+	       (at.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
 static int build_root(struct container *container, struct error *err)
