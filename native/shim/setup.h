@@ -50,13 +50,18 @@ struct setup_result {
 /*
  * Runs in the cloned child, as the container's init to be. Standard descriptors 0 to 2 are already the
  * container's (with a terminal: `console_fd` is the slave side, also to appear as /dev/console; else
- * -1). On return the process is in its root, ready for setup_finish. On failure the process exits.
+ * -1). Of the others, files, directories and everything from 64 on are closed here, so the caller's report
+ * and start channels are pipes or sockets below that.
+ *
+ * On return the process is in its root and has become the container's: its user, capabilities, limits and
+ * working directory are taken and there is no way back, so that what the kernel refuses is an error of
+ * create. What is left to do before setup_finish needs no privilege. On failure the process exits.
  */
 int setup_container(const struct bundle *bundle, int console_fd, struct setup_result *result, struct error *err);
 
 /*
- * The last step, after START: drops to the user with its capabilities, rlimits, no_new_privs and filters,
- * and executes the program. Returns only on failure.
+ * The last step, after START: looks the program up once more, resets signals, marks every descriptor but the
+ * standard ones to be closed, and executes. Returns only on failure.
  */
 int setup_finish(const struct bundle *bundle, const struct setup_result *result, struct error *err);
 
@@ -69,7 +74,8 @@ struct exec_request {
 /*
  * Runs in a process that the shim forked for an exec (already in the container's PID namespace and in
  * its own cgroup leaf): joins the namespaces of `container_pidfd`, takes the container's user, environment,
- * working directory, capabilities and limits, and executes. Returns only on failure.
+ * working directory, capabilities and limits, and executes. Descriptors are treated as in setup_container;
+ * `container_pidfd` is closed. Returns only on failure.
  */
 int setup_exec(const struct bundle *bundle, const struct setup_result *container, int container_pidfd,
 	       const struct exec_request *request, struct error *err);
