@@ -15,9 +15,11 @@ let made = 0;
 /** A bridge and a subnet of its own for each daemon of this process. */
 export function bridgeNetwork(dataDir: string): BridgeNetwork {
   made += 1;
-  const name = `test${process.pid % 1000}-${made}`;
-  const bridge = `bt${process.pid % 100_000}-${made}`;
-  const prefix = `10.${200 + (process.pid % 50)}.${made % 250}.`;
+  // Unlike any other of this world: a bridge outlives its pods, and two with one subnet would fight.
+  const number = process.pid * 4 + made;
+  const name = `test${number}`;
+  const bridge = `bt${number}`;
+  const prefix = `10.${100 + ((number >> 8) % 128)}.${number % 256}.`;
   const conflist = {
     cniVersion: '1.0.0',
     name,

@@ -1,6 +1,6 @@
 /** A berthd with roots, sockets and network of its own, that can be stopped, killed and started again. */
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -105,6 +105,7 @@ export async function prepareDaemon(options: DaemonOptions = {}): Promise<Daemon
     setRegistry,
     dispose: async () => {
       await halt('SIGTERM');
+      spawnSync('ip', ['link', 'delete', network.bridge], { stdio: 'ignore' });
       await rm(directory, { recursive: true, force: true });
     },
   };

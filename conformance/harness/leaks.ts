@@ -126,8 +126,8 @@ async function addresses(directory: string): Promise<string[]> {
   return (await names(directory)).filter((name) => name !== 'lock' && !name.startsWith('last_reserved_ip'));
 }
 
-/** The image store's own, there from the first pull on whatever it holds. */
-const STORE_FILES = new Set(['images/oci-layout', 'images/index.json', 'images/index.previous.json']);
+/** Berth's own, there from the first use on: the index of the image store, the kubelet's pod CIDR. */
+const PERMANENT_FILES = new Set(['images/oci-layout', 'images/index.json', 'images/index.previous.json', 'network/pod-cidr']);
 
 /** Files, and directories named after an object; berthd may keep its empty top-level directories. */
 async function files(scope: LeakScope, images: boolean): Promise<string[]> {
@@ -136,14 +136,17 @@ async function files(scope: LeakScope, images: boolean): Promise<string[]> {
     for (const entry of await readdir(top, { recursive: true, withFileTypes: true }).catch(() => [])) {
       const full = path.join(entry.parentPath, entry.name);
       const relative = path.relative(scope.root, full);
-      if (STORE_FILES.has(relative) || (!images && /^(images|layers)(\/|$)/.test(relative))) continue;
+      if (PERMANENT_FILES.has(relative) || (!images && /^(images|layers)(\/|$)/.test(relative))) continue;
       if (!entry.isDirectory() || /[0-9a-f]{64}/.test(entry.name)) found.push(full);
     }
   }
   return found;
 }
 
-/** Every process of the world (it has a PID namespace of its own) but the test runner's. */
+/**
+ * Every process of the world (it has a PID namespace of its own) but the test runner's. Without their
+ * numbers: berthd and its launcher may have been started anew.
+ */
 async function processes(): Promise<string[]> {
   const list: string[] = [];
   for (const pid of await readdir('/proc')) {
@@ -152,7 +155,7 @@ async function processes(): Promise<string[]> {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
     if (command === undefined || stat === undefined || /vitest|rolldown|esbuild/.test(command)) continue;
     const [name = '', state = ''] = /\((.*)\) (\S)/s.exec(stat)?.slice(1) ?? [];
-    list.push(`${pid} ${name} ${state === 'Z' ? '(zombie)' : command.replaceAll('\0', ' ').trim()}`);
+    list.push(`${name} ${state === 'Z' ? '(zombie)' : command.replaceAll('\0', ' ').trim()}`);
   }
   return list;
 }

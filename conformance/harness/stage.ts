@@ -25,6 +25,9 @@ export interface StageOptions extends DaemonOptions {
   /** Repositories that berthd has already pulled when the scenarios start; by default all. */
   readonly pulled?: readonly string[];
   readonly leaks?: SnapshotOptions;
+  /** Done once before the first scenario, for what is made at first use and then stays by design. */
+  readonly warmUp?: (stage: Stage) => Promise<void>;
+  readonly permanentDevices?: readonly string[];
 }
 
 export interface Stage {
@@ -85,7 +88,7 @@ export function useStage(options: StageOptions = {}): Stage {
       root: daemon.root,
       state: daemon.state,
       addressDir: daemon.network.addressDir,
-      permanentDevices: [daemon.network.bridge],
+      permanentDevices: [daemon.network.bridge, ...(options.permanentDevices ?? [])],
       cgroupBase: cgroups.directory,
       pid: () => daemon.pid,
     };
@@ -95,6 +98,7 @@ export function useStage(options: StageOptions = {}): Stage {
     // Opens the connection, so that it is not taken for something left behind by the first scenario.
     await stage.cri.call('Version', {});
     for (const repository of options.pulled ?? Object.keys(options.images ?? {})) await stage.pull(stage.ref(repository));
+    await options.warmUp?.(stage);
   });
 
   beforeEach(async () => {

@@ -5,8 +5,21 @@ import { busybox, web, WEB_PAGE } from '../harness/images.ts';
 import { useStage } from '../harness/stage.ts';
 import { eventually } from '../harness/wait.ts';
 
-/** A node that nobody has given a CNI configuration. */
-const stage = useStage({ images: { busybox, web }, cni: false });
+/**
+ * A node that nobody has given a CNI configuration. The bridge and the tables of rules are made with
+ * the first pod of a subnet and stay.
+ */
+const stage = useStage({
+  images: { busybox, web },
+  cni: false,
+  permanentDevices: ['berth0'],
+  warmUp: async ({ cri, kubelet }) => {
+    const port_mappings = [{ protocol: 'TCP' as const, container_port: 8080, host_port: 18081 }];
+    await kubelet.removePod(await kubelet.runPod({ port_mappings }));
+    await cri.call('UpdateRuntimeConfig', { runtime_config: { network_config: { pod_cidr: '10.251.7.0/24' } } });
+    await kubelet.removePod(await kubelet.runPod());
+  },
+});
 
 test('a node without a CNI configuration has a network all the same', async () => {
   const { cri, kubelet } = stage;
@@ -34,9 +47,8 @@ test('nothing is written into the node\'s own CNI directory', async () => {
   await stage.kubelet.removePod(pod);
 });
 
-test('the kubelet\'s pod CIDR becomes the subnet of new pods', async () => {
-  const { cri, kubelet } = stage;
-  await cri.call('UpdateRuntimeConfig', { runtime_config: { network_config: { pod_cidr: '10.251.7.0/24' } } });
+test('the kubelet\'s pod CIDR is the subnet of new pods', async () => {
+  const { kubelet } = stage;
   const pod = await kubelet.runPod();
   expect((await kubelet.podStatus(pod.id)).network?.ip).toMatch(/^10\.251\.7\.\d+$/);
   await kubelet.removePod(pod);

@@ -14,12 +14,10 @@ test('Version names Berth and the API it speaks', async () => {
 
 test('Status says that runtime and network are ready', async () => {
   const { status, runtime_handlers, features, info } = await stage.cri.call('Status', {});
-  expect(status?.conditions).toEqual(
-    expect.arrayContaining([
-      { type: 'RuntimeReady', status: true, reason: '', message: '' },
-      { type: 'NetworkReady', status: true, reason: '', message: '' },
-    ]),
-  );
+  const condition = (wanted: string): unknown => status?.conditions.find(({ type }) => type === wanted);
+  // Where the node's cgroups lack a controller, the reason says what is not enforced.
+  expect(condition('RuntimeReady')).toMatchObject({ status: true, reason: expect.stringMatching(/^(LimitsNotEnforced)?$/) });
+  expect(condition('NetworkReady')).toEqual({ type: 'NetworkReady', status: true, reason: '', message: '' });
   expect(runtime_handlers.map(({ name }) => name)).toContain('');
   expect(features).not.toBeNull();
   expect(info).toEqual({});
