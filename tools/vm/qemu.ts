@@ -49,7 +49,7 @@ function drive(serial: string, file: string, cache: string): string[] {
 export function qemuArguments(settings: MachineSettings, files: MachineFiles): string[] {
   return [
     '-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none', '-nic', 'none',
-    '-machine', 'pc,usb=off,hpet=off', '-cpu', 'max', ...accelerators(settings.accelerator),
+    '-machine', 'pc,usb=off,hpet=off', '-cpu', 'max,arch-capabilities=off', ...accelerators(settings.accelerator),
     '-m', `${Math.ceil(settings.memoryBytes / MIB)}M`, '-smp', String(settings.cpus),
     '-kernel', files.kernel, '-initrd', files.initramfs, '-append', KERNEL_COMMAND_LINE.join(' '),
     '-serial', `file:${join(files.control, 'console')}`,
