@@ -206,6 +206,33 @@ test('a server that ignores ranges is read past what is there already', async ()
   await rig.pull(`${registry.host}/app`);
 });
 
+test('a server that stalls is left for the next, which goes on where it stopped', async () => {
+  const mirror = await FakeRegistry.start();
+  try {
+    for (const server of [mirror, registry]) putImage(server, 'app', 'latest', [layerA]);
+    mirror.intercept = (request, response) => {
+      if (!request.path.includes(layerA.digest)) return false;
+      response.writeHead(200, { 'content-length': String(layerA.packed.length) });
+      return response.write(layerA.packed.subarray(0, 20)) || true;
+    };
+    rig.progressTimeout = 50;
+    await rig.open();
+    await rig.hosts(registry.host, `server = "http://${registry.host}"\n[host."http://${mirror.host}"]\n`);
+    await rig.pull(`${registry.host}/app`);
+    expect(registry.requests(new RegExp(layerA.digest))[0]?.headers.range).toMatch(/^bytes=20-/);
+  } finally {
+    await mirror.stop();
+  }
+});
+
+test('a registry that never answers is given up', async () => {
+  registry.intercept = () => true;
+  rig.progressTimeout = 50;
+  await rig.open();
+  await expect(rig.pull(`${registry.host}/app`)).rejects.toThrow(/^RegistryUnavailable: .* sent nothing for too long/);
+  expect(registry.seen).toHaveLength(1);
+});
+
 test('a connection that is always cut is a registry that is unavailable', async () => {
   putImage(registry, 'app', 'latest', [layerA, layerB]);
   registry.intercept = (request, response) => {
@@ -220,6 +247,7 @@ test('a connection that is always cut is a registry that is unavailable', async 
 });
 
 test.each([
+  ['the same tar, packed differently', (packed: Buffer) => Buffer.concat([packed.subarray(0, 9), Buffer.from([7]), packed.subarray(10)])],
   ['other content of the same length', (packed: Buffer) => Buffer.alloc(packed.length, 7)],
   ['another layer of another length', () => layerB.packed],
   ['a shorter layer', (packed: Buffer) => packed.subarray(0, -1)],
@@ -256,6 +284,14 @@ test('a disk that is full is a clear error and leaves nothing', async () => {
   rig.unpacker.failWith = new BerthError('DISK_FULL', 'write: no space left on device');
   await expect(rig.pull(`${registry.host}/app`)).rejects.toThrow(code('DISK_FULL') as Error);
   expect(await rig.leftovers()).toEqual([]);
+});
+
+test('when the disk is full in a commit the finished layers go at once', async () => {
+  putImage(registry, 'app', 'latest', [layerA]);
+  rig.unpacker.sync = () => Promise.reject(new BerthError('DISK_FULL', 'sync: no space left on device'));
+  await expect(rig.pull(`${registry.host}/app`)).rejects.toThrow(code('DISK_FULL') as Error);
+  expect(await rig.leftovers()).toEqual([]);
+  expect(rig.store.usage()).toEqual({ bytes: 0, inodes: 0 });
 });
 
 test('a layer that the unpacker refuses is told from a broken transfer', async () => {

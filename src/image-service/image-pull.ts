@@ -99,7 +99,8 @@ export class ImagePuller {
         await session.close();
       }
     } catch (cause) {
-      this.#removeLeftoversLater();
+      store.layers.release(holder);
+      await this.#removeLeftovers(cause);
       // The registry's messages name the image already, and the kubelet reads how they begin.
       if (cause instanceof BerthError) throw cause;
       throw wrapError(`pull ${name}`, cause);
@@ -128,13 +129,17 @@ export class ImagePuller {
     failed.signal.throwIfAborted();
   }
 
-  #removeLeftoversLater(): void {
+  /** The finished layers of a failed pull wait for its retry, unless the disk needs their space. */
+  async #removeLeftovers(cause: unknown): Promise<void> {
+    const { store, log } = this.#options;
+    const remove = (): Promise<void> =>
+      store.removeUnused().then(
+        () => undefined,
+        (failure: unknown) => log.warn({ err: failure }, 'the finished layers of a failed pull could not be removed'),
+      );
     clearTimeout(this.#leftovers);
-    this.#leftovers = setTimeout(() => {
-      this.#options.store.removeUnused().catch((failure: unknown) => {
-        this.#options.log.warn({ err: failure }, 'the finished layers of a failed pull could not be removed');
-      });
-    }, leftoverLifetime).unref();
+    if (cause instanceof BerthError && cause.code === 'DISK_FULL') return remove();
+    this.#leftovers = setTimeout(() => void remove(), leftoverLifetime).unref();
   }
 }
 

@@ -94,7 +94,7 @@ describe('layer', () => {
       yield Buffer.from('x');
       throw Object.assign(new Error('connection lost'), { name: 'Lost' });
     };
-    await expect(layer(`cat > /dev/null; sleep 600`, broken())).rejects.toThrow(/connection lost/);
+    await expect(layer(`cat > /dev/null; exec sleep 600`, broken())).rejects.toThrow(/connection lost/);
   });
 
   test('an abort ends the program, which is gone then', async () => {

@@ -24,6 +24,8 @@ export class ImageRig {
   readonly logged: string[] = [];
   store!: ImageStore;
   puller!: ImagePuller;
+  /** Counts from the next `open`. */
+  progressTimeout = 10_000;
 
   private constructor(directory: string) {
     this.directory = directory;
@@ -55,7 +57,7 @@ export class ImageRig {
       layerPuller,
       log,
       platform: hostPlatform(),
-      session: { configDir: this.certs, retry: quickRetry, progressTimeout: 10_000, environment: {} },
+      session: { configDir: this.certs, retry: quickRetry, progressTimeout: this.progressTimeout, environment: {} },
     });
   }
 
