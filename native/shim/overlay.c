@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "filesystem.h"
@@ -148,32 +149,50 @@ int overlay_attach_by_string(const struct overlay_spec *overlay, const char *tar
 	return fd < 0 ? error_errno(err, "rootfs", target, "cannot open the overlay") : fd;
 }
 
-int overlay_attach(const struct overlay_spec *overlay, const char *target, int target_fd, struct error *err)
+static int attach_by_descriptor(const struct overlay_spec *overlay, const char *target, int target_fd, struct error *err)
 {
 	int fd = make_detached(overlay, err);
 	int ret;
 
 	if (fd == -EINVAL && clear_volatile_mark(overlay))
 		fd = make_detached(overlay, err);
-	/*
-	 * Before 6.8 there is no "lowerdir+"; before 6.5 the legacy context even takes it and fails only when
-	 * the filesystem is made. Where the older way fails too, the first error says more.
-	 */
-	if (fd == -EINVAL) {
-		struct error second;
-
-		ret = overlay_attach_by_string(overlay, target, &second);
-		if (ret == -E2BIG)
-			*err = second;
-		return ret >= 0 || ret == -E2BIG ? ret : -EINVAL;
-	}
 	if (fd < 0)
 		return fd;
 	ret = filesystem_attach(fd, target_fd);
-	if (ret < 0) {
-		close(fd);
-		errno = -ret;
-		return error_errno(err, "rootfs", target, "cannot attach the overlay");
-	}
-	return fd;
+	if (ret == 0)
+		return fd;
+	close(fd);
+	errno = -ret;
+	return error_errno(err, "rootfs", target, "cannot attach the overlay");
+}
+
+bool overlay_needs_string(const char *release)
+{
+	unsigned int major = 0;
+	unsigned int minor = 0;
+
+	return sscanf(release, "%u.%u", &major, &minor) == 2 && (major < 6 || (major == 6 && minor < 8));
+}
+
+/*
+ * "lowerdir+" came with 6.8. Asking an older kernel for it would fill its log: it complains, and below 6.5
+ * even takes the option and fails only when the filesystem is made. But a distribution may have brought it
+ * to an older one, so where the string is too short it is tried all the same.
+ */
+int overlay_attach(const struct overlay_spec *overlay, const char *target, int target_fd, struct error *err)
+{
+	struct utsname system;
+	struct error second;
+	int fd;
+	int ret;
+
+	if (uname(&system) < 0 || !overlay_needs_string(system.release))
+		return attach_by_descriptor(overlay, target, target_fd, err);
+	ret = overlay_attach_by_string(overlay, target, err);
+	if (ret == -EINVAL && clear_volatile_mark(overlay))
+		ret = overlay_attach_by_string(overlay, target, err);
+	if (ret != -E2BIG)
+		return ret;
+	fd = attach_by_descriptor(overlay, target, target_fd, &second);
+	return fd >= 0 ? fd : ret;
 }

@@ -12,4 +12,7 @@ int overlay_attach(const struct overlay_spec *overlay, const char *target, int t
 /* The same by mount(2), for kernels before 6.8; its options must fit into one page. */
 int overlay_attach_by_string(const struct overlay_spec *overlay, const char *target, struct error *err);
 
+/* Whether a kernel of this release ("6.1.0-18-amd64") takes the layers in one string only. */
+bool overlay_needs_string(const char *release);
+
 #endif

@@ -128,12 +128,22 @@ static void test_failures(void)
 	close(target);
 }
 
+static void test_releases(void)
+{
+	expect("before 6.8 by string", overlay_needs_string("6.7.12") && overlay_needs_string("5.15.0-105-generic") &&
+					       overlay_needs_string("6.1.0-18-amd64"));
+	expect("from 6.8 by descriptors", !overlay_needs_string("6.8.0-31-generic") && !overlay_needs_string("6.12.9") &&
+						  !overlay_needs_string("7.0") && !overlay_needs_string("10.2.1"));
+	expect("an odd release is a new one", !overlay_needs_string("unknown") && !overlay_needs_string(""));
+}
+
 int main(void)
 {
 	setup_require_root();
 	setup_begin(&fixture);
 	test_layers();
 	test_failures();
+	test_releases();
 	setup_end(&fixture);
 	return 0;
 }
