@@ -139,6 +139,24 @@ int link_ensure_bridge(int socket, struct nl_batch *batch, const struct config *
 	return give_gateways(socket, batch, config, bridge->index, err);
 }
 
+/*
+ * A pod that calls itself, by a host port or a service address, is answered through its own port of the
+ * bridge: with br_netfilter (which kube-proxy asks for) a translated packet is bridged, not routed.
+ */
+static void add_hairpin(struct nl_batch *batch, const char *name)
+{
+	const struct ifinfomsg info = { 0 };
+	const uint8_t on = 1;
+	nl_begin(batch, RTM_NEWLINK, NLM_F_ACK, &info, sizeof(info));
+	nl_put_string(batch, IFLA_IFNAME, name);
+	size_t details = nl_nest(batch, IFLA_LINKINFO);
+	nl_put_string(batch, IFLA_INFO_SLAVE_KIND, "bridge");
+	size_t data = nl_nest(batch, IFLA_INFO_SLAVE_DATA);
+	nl_put(batch, IFLA_BRPORT_MODE, &on, sizeof(on));
+	nl_nest_end(batch, data);
+	nl_nest_end(batch, details);
+}
+
 int link_create_pair(int socket, struct nl_batch *batch, const struct config *config, const struct attachment *attachment,
 		     int bridge_index, int netns, struct error *err)
 {
@@ -176,6 +194,7 @@ int link_create_pair(int socket, struct nl_batch *batch, const struct config *co
 	nl_nest_end(batch, peer);
 	nl_nest_end(batch, data);
 	nl_nest_end(batch, details);
+	add_hairpin(batch, attachment->host_interface);
 	return ask(socket, batch, attachment->host_interface, "cannot make the pod's interface", 0, err);
 }
 

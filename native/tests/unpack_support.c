@@ -8,7 +8,9 @@ static int failures;
 
 bool unpack_check(bool condition, const char *file, int line, const char *text)
 {
-	if (!condition) {
+	if (condition) {
+		printf("ok: %s\n", text);
+	} else {
 		fprintf(stderr, "%s:%d: not true: %s\n", file, line, text);
 		failures++;
 	}
