@@ -85,7 +85,7 @@ void world_create(struct world *world, const struct launch *launch, struct peer 
 	struct setup_case what = { .script = launch->script, .args = launch->args, .terminal = launch->terminal,
 				   .namespaces = launch->namespaces };
 
-	/* A fresh one each time: what was killed by cgroup.kill once takes no clone any more on Linux 6.14 and later. */
+	/* A fresh one each time: what was killed by cgroup.kill once takes no clone any more (docs/shim-protocol.md). */
 	snprintf(world->cgroup, sizeof(world->cgroup), "%s/c%u", world->base_cgroup, ++world->count);
 	memcpy(cleaned_cgroup, world->cgroup, sizeof(cleaned_cgroup));
 	check("a cgroup", mkdir(world->cgroup, 0755) == 0);
