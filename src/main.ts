@@ -34,6 +34,7 @@ async function main(): Promise<void> {
 }
 
 async function run(command: RunCommand): Promise<void> {
+  process.title = 'berthd';
   const { config, files } = await loadConfig(command);
   const hierarchy = await suitableHierarchy(config);
   const log = createLogger({ level: config.logLevel });
