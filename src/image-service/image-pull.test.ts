@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { BerthError } from '../errors/catalogue.ts';
@@ -38,6 +38,13 @@ test('a pulled image is stored under its tag and its digest, its layers in place
   expect(await readFile(join(rig.store.layers.tree(layerA.diffId), 'layer.tar'))).toEqual(layerA.tar);
   expect(await rig.leftovers()).toEqual([]);
   expect(rig.unpacker.synced).toHaveLength(1);
+});
+
+test('the root of a layer is open to every user, whatever the umask', async () => {
+  putImage(registry, 'app', 'latest', [layerA]);
+  await rig.pull(`${registry.host}/app`);
+  const { mode } = await stat(rig.store.layers.tree(layerA.diffId));
+  expect(mode & 0o777).toBe(0o755);
 });
 
 test('what is stored already is not fetched again, but the registry is asked', async () => {

@@ -247,6 +247,26 @@ describe('retries', () => {
   });
 });
 
+describe('proxies', () => {
+  test('requests go through the proxy of the environment, without naming the credentials to it', async () => {
+    putImage(other, 'app', 'v1', [layer]);
+    rig.environment = { http_proxy: `http://${other.host}` };
+    await rig.open();
+    await rig.plainHttp('registry.invalid');
+    await rig.pull('registry.invalid/app:v1', forRegistry(basic));
+    expect(other.seen.length).toBeGreaterThan(0);
+    expect(other.seen.every(({ headers }) => headers.host === 'registry.invalid')).toBe(true);
+    expect(other.seen.every(({ headers }) => headers.authorization === undefined)).toBe(true);
+  });
+
+  test('NO_PROXY is left alone', async () => {
+    rig.environment = { HTTP_PROXY: `http://${other.host}`, NO_PROXY: '127.0.0.1' };
+    await rig.open();
+    await pull();
+    expect(other.seen).toEqual([]);
+  });
+});
+
 test('control characters of a registry do not reach the message', async () => {
   registry.intercept = (_request, response) =>
     Boolean(response.writeHead(403).end(JSON.stringify({ errors: [{ code: 'X', message: 'a\u001b[2Jb\nc' }] })));

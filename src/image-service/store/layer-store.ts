@@ -5,7 +5,7 @@
  * under its own name). It stays while it has a holder; what has none is deleted by `removeUnused`.
  */
 
-import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BerthError } from '../../errors/catalogue.ts';
 import { digestHex } from '../digest.ts';
@@ -78,7 +78,9 @@ export class LayerStore {
     const directory = join(this.#paths.staging, `layer-${this.#stagings}-${digestHex(diffId).slice(0, 12)}`);
     const tree = join(directory, layerTree);
     await mkdir(directory, { mode: 0o700 });
-    await mkdir(tree, { mode: 0o755 });
+    await mkdir(tree);
+    // Many layers say nothing about their root, and berthd's own umask must not decide who may enter it.
+    await chmod(tree, 0o755);
     return { directory, tree };
   }
 

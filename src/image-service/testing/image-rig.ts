@@ -26,6 +26,7 @@ export class ImageRig {
   puller!: ImagePuller;
   /** Counts from the next `open`. */
   progressTimeout = 10_000;
+  environment: Readonly<Record<string, string>> = {};
 
   private constructor(directory: string) {
     this.directory = directory;
@@ -57,7 +58,7 @@ export class ImageRig {
       layerPuller,
       log,
       platform: hostPlatform(),
-      session: { configDir: this.certs, retry: quickRetry, progressTimeout: this.progressTimeout, environment: {} },
+      session: { configDir: this.certs, retry: quickRetry, progressTimeout: this.progressTimeout, environment: this.environment },
     });
   }
 
