@@ -2,7 +2,6 @@
 
 import { spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -22,6 +21,8 @@ export interface DaemonOptions {
   readonly registries?: Readonly<Record<string, string>>;
   /** False: an empty CNI directory, so that berthd offers its own network. */
   readonly cni?: boolean;
+  readonly cniBinDir?: string;
+  readonly logLevel?: 'debug' | 'info' | 'warn';
   readonly flags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -54,12 +55,6 @@ export function berthdCommand(): readonly [string, ...string[]] {
   return [process.execPath, path.join(project, 'src/main.ts')];
 }
 
-/** The built bundle if there is one, for measurements of what is really installed. */
-export function builtBerthd(): string | undefined {
-  const bundle = path.join(project, 'dist/berthd');
-  return existsSync(bundle) ? bundle : undefined;
-}
-
 export async function prepareDaemon(options: DaemonOptions = {}): Promise<Daemon> {
   const directory = await mkdtemp(path.join(tmpdir(), 'berth-'));
   const at = (name: string): string => path.join(directory, name);
@@ -75,8 +70,8 @@ export async function prepareDaemon(options: DaemonOptions = {}): Promise<Daemon
   const socket = `unix://${at('berth.sock')}`;
   const flags = [
     '--root', at('root'), '--state', at('state'), '--listen', socket,
-    '--cni-conf-dir', at('cni'), '--cni-bin-dir', '/usr/lib/cni', '--registry-config-dir', at('certs.d'),
-    '--stream-address', '127.0.0.1:0', '--metrics-address', '', '--log-level', 'debug', '--allow-missing-controllers',
+    '--cni-conf-dir', at('cni'), '--cni-bin-dir', options.cniBinDir ?? '/usr/lib/cni', '--registry-config-dir', at('certs.d'),
+    '--stream-address', '127.0.0.1:0', '--metrics-address', '', '--log-level', options.logLevel ?? 'debug', '--allow-missing-controllers',
     ...(options.flags ?? []),
   ];
   const log: string[] = [];
