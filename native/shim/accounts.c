@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -112,23 +113,45 @@ static int visit_file(int fd, const char *path, char *buffer, account_visitor vi
 	return visit_line(buffer, used, visit, context, err);
 }
 
-int accounts_visit(int root, const char *path, account_visitor visit, void *context, struct error *err)
+/*
+ * Opens the file for reading only once it is known to be one: an image can hold a device under this name, and
+ * for some (a watchdog, a tape) to be opened is enough. Runs before the pivot, with the host's procfs.
+ */
+static int open_regular(int root, const char *path, struct error *err)
 {
-	/* A FIFO or a device under this name must not hold up the set-up. */
-	scope_fd int fd = path_open(root, path, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0);
-	scope_free char *buffer = NULL;
+	scope_fd int found = path_open(root, path, O_PATH, 0);
+	char link[32];
 	struct stat st;
+	int fd;
 
-	if (fd == -ENOENT || fd == -ENOTDIR)
-		return 0;
-	if (fd < 0) {
-		errno = -fd;
+	if (found == -ENOENT || found == -ENOTDIR)
+		return -ENOENT;
+	if (found < 0) {
+		errno = -found;
 		return error_errno(err, "user", path, "cannot open it");
 	}
-	if (fstat(fd, &st) < 0)
+	if (fstat(found, &st) < 0)
 		return error_errno(err, "user", path, "cannot stat it");
 	if (!S_ISREG(st.st_mode))
 		return error_set(err, EINVAL, "user", path, "is not a regular file");
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", found);
+	fd = open(link, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd >= 0)
+		return fd;
+	error_errno(err, "user", path, "cannot open it");
+	/* Not what "missing" looks like to the caller. */
+	return err->code == ENOENT ? -EIO : -err->code;
+}
+
+int accounts_visit(int root, const char *path, account_visitor visit, void *context, struct error *err)
+{
+	scope_fd int fd = open_regular(root, path, err);
+	scope_free char *buffer = NULL;
+
+	if (fd == -ENOENT)
+		return 0;
+	if (fd < 0)
+		return fd;
 	buffer = malloc(MAX_LINE + 1);
 	if (buffer == NULL)
 		return error_set(err, ENOMEM, "user", path, "no memory to read it");

@@ -39,8 +39,13 @@ static int read_namespace(struct bundle *bundle, const struct fields *fields, bo
 	int ret;
 
 	if ((ret = field_string(fields, "type", REQUIRED, &type, err)) < 0 ||
-	    (ret = field_path(fields, "path", OPTIONAL, &path, err)) < 0)
+	    (ret = field_string(fields, "path", OPTIONAL, &path, err)) < 0)
 		return ret;
+	/* Go programs write an unset path as an empty one. */
+	if (path != NULL && path[0] == '\0')
+		path = NULL;
+	if (path != NULL && path[0] != '/')
+		return field_error(fields, "path", err, "must be an absolute path");
 	if (strcmp(type, "mount") == 0) {
 		*mount = true;
 		return path == NULL ? 0 : field_error(fields, "path", err, "a mount namespace cannot be joined");

@@ -37,16 +37,24 @@ static bool host_has_foreign_formats(void)
 
 static int build_root(struct container *container, struct error *err)
 {
+	const struct process_spec *process = &container->bundle->process;
 	int ret;
 
 	if ((ret = mounts_open_sources(container, err)) < 0 || (ret = rootfs_attach(container, err)) < 0 ||
 	    (ret = mounts_attach(container, err)) < 0 || (ret = devices_make(container, err)) < 0 ||
-	    (ret = sysctls_write(container, err)) < 0 || (ret = cwd_make(container->root_fd, container->bundle->process.cwd, err)) < 0 ||
-	    (ret = masks_apply(container, err)) < 0)
+	    (ret = sysctls_write(container, err)) < 0)
 		return ret;
-	if ((ret = rootfs_pivot(container, err)) < 0)
+	/* Before the masks, and before the root may become read-only. */
+	if ((ret = cwd_make(container->root_fd, process->cwd, err)) < 0)
 		return ret;
-	return rootfs_seal(container, err);
+	return masks_apply(container, err);
+}
+
+static int enter_root(const struct container *container, struct error *err)
+{
+	int ret = rootfs_pivot(container, err);
+
+	return ret < 0 ? ret : rootfs_seal(container, err);
 }
 
 static void release(struct container *container)
@@ -80,9 +88,10 @@ static int set_up(struct container *container, struct setup_result *result, stru
 		return error_errno(err, "bundle", bundle->directory, "cannot open the bundle");
 	container->foreign_formats = host_has_foreign_formats();
 	if ((ret = become_session_leader(container->console_fd >= 0, err)) < 0 ||
-	    (ret = namespaces_enter(bundle, err)) < 0 || (ret = build_root(container, err)) < 0)
+	    (ret = namespaces_enter(bundle, err)) < 0 || (ret = build_root(container, err)) < 0 ||
+	    (ret = user_resolve(bundle, container->root_fd, &result->user, err)) < 0)
 		return ret;
-	return user_resolve(bundle, container->root_fd, &result->user, err);
+	return enter_root(container, err);
 }
 
 int setup_container(const struct bundle *bundle, int console_fd, struct setup_result *result, struct error *err)

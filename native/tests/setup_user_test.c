@@ -101,6 +101,10 @@ static void test_hostile_files(const struct setup_fixture *fixture)
 	setup_shell("rm %s/etc/passwd && mkfifo %s/etc/passwd", fixture->layer, fixture->layer);
 	run_as(fixture, "{\"spec\":\"1\"}");
 	expect_error("a pipe in place of it", &outcome, "user", EINVAL, "not a regular file");
+	/* No driver has this number: to open it would be ENXIO, and it must not even be tried. */
+	setup_shell("rm %s/etc/passwd && mknod %s/etc/passwd c 4000 1", fixture->layer, fixture->layer);
+	run_as(fixture, "{\"spec\":\"1\"}");
+	expect_error("a device in place of it", &outcome, "user", EINVAL, "not a regular file");
 	setup_shell("rm %s/etc/passwd && ln -s /proc/self/environ %s/etc/passwd", fixture->layer, fixture->layer);
 	run_as(fixture, "{\"spec\":\"HOME\"}");
 	expect_error("a link into proc", &outcome, "user", ENOENT, "HOME");
