@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../common/scope.h"
+#include "conntrack.h"
 #include "nft.h"
 #include "session.h"
 
@@ -49,7 +50,9 @@ static int connect_pod(struct session *session, const struct config *config, int
 	result = link_set_up_pod(pod, session->batch, config, attachment, &attached->pod, err);
 	if (result == 0)
 		result = link_find(session->route, session->batch, attachment->host_interface, &attached->host, err);
-	return result < 0 ? result : nft_add_ports(session->filter, session->batch, attachment, err);
+	if (result == 0)
+		result = nft_add_ports(session->filter, session->batch, attachment, err);
+	return result < 0 ? result : conntrack_forget(session->filter, session->batch, attachment, err);
 }
 
 /* Every step is tried; the first failure is reported, and then the record stays for the next attempt. */
@@ -57,6 +60,8 @@ static int release(struct session *session, const struct attachment *attachment,
 {
 	struct error later;
 	int result = nft_remove_ports(session->filter, session->batch, attachment, err);
+	if (result == 0)
+		result = conntrack_forget(session->filter, session->batch, attachment, err);
 	int next = link_remove(session->route, session->batch, attachment->host_interface, result < 0 ? &later : err);
 	if (result == 0)
 		result = next;

@@ -9,6 +9,7 @@
  * A subnet gives each pod one address; runtimeConfig.ipRanges replaces the subnets.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,6 +113,8 @@ int main(void)
 	struct error err = { 0 };
 	const char *command = getenv("CNI_COMMAND");
 
+	/* Were it ignored, as a caller may leave it, the end of our own child could not be seen. */
+	signal(SIGCHLD, SIG_DFL);
 	if (command != NULL && strcmp(command, "VERSION") == 0)
 		return run_version();
 	int result = config_read(STDIN_FILENO, &config, &err);

@@ -232,9 +232,12 @@ int tree_clear(struct tree *tree, const struct place *place, struct error *err)
 	if (fstatat(place->parent_fd, place->name, &status, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : tree_error(err, place->path, "cannot replace it");
 	/* Names are no inodes: of a file with several, the last one counts. */
-	int result = S_ISDIR(status.st_mode) || status.st_nlink == 1
-		? remove_entry(place->parent_fd, place->name, &removed, err)
-		: (unlinkat(place->parent_fd, place->name, 0) < 0 ? tree_error(err, place->path, "cannot replace it") : 0);
+	bool whole = S_ISDIR(status.st_mode) || status.st_nlink == 1;
+	int result = whole ? remove_entry(place->parent_fd, place->name, &removed, err) : 0;
+	if (result < 0)
+		return error_set(err, err->code, "write", place->path, "cannot replace what an earlier entry made");
+	if (!whole && unlinkat(place->parent_fd, place->name, 0) < 0)
+		return tree_error(err, place->path, "cannot replace it");
 	tree->inodes -= removed < tree->inodes ? removed : tree->inodes;
 	/*
 	 * A cached descriptor may be of what has gone, or its path may have gone through the symlink. The
