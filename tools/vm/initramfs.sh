@@ -1,13 +1,17 @@
 #!/bin/sh
 # Packs the first file system of the machine into $2: busybox, the modules that the way to the real root takes
-# (from the unpacked kernel in $1), and guest/first-init.sh as /init. Rebuilt when one of them has changed.
+# (from the unpacked kernel in $1), guest/first-init.sh as /init and guest/probe.sh as /probe. Packed again when one
+# of them has changed.
 set -eu
 kernel=$1
 output=$2
 here=$(cd "$(dirname "$0")" && pwd)
 busybox=$(command -v busybox)
-[ "$output" -nt "$kernel/complete" ] && [ "$output" -nt "$here/guest/first-init.sh" ] && [ "$output" -nt "$0" ] &&
-	[ "$output" -nt "$busybox" ] && exit 0
+fresh=yes
+for part in "$kernel/complete" "$here/guest/first-init.sh" "$here/guest/probe.sh" "$0" "$busybox"; do
+	[ "$output" -nt "$part" ] || fresh=
+done
+[ -z "$fresh" ] || exit 0
 
 tree=$(mktemp -d)
 packed=$(mktemp "$output.XXXXXX")
@@ -15,7 +19,8 @@ trap 'rm -rf "$tree" "$packed"' EXIT
 for directory in bin modules proc dev sys control lower upper root; do mkdir "$tree/$directory"; done
 cp "$busybox" "$tree/bin/busybox"
 cp "$here/guest/first-init.sh" "$tree/init"
-chmod 755 "$tree/init"
+cp "$here/guest/probe.sh" "$tree/probe"
+chmod 755 "$tree/init" "$tree/probe"
 
 # In the order in which they have to be loaded; what is built into the kernel needs nothing.
 for wanted in 9pnet_virtio 9p overlay; do

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Fetches the newest packaged 6.12 kernel from Debian's backports into $1 and unpacks it there: nothing is
-# installed. What a finished run leaves is kept: $1/vmlinuz, $1/version, $1/lib/modules.
+# installed. What a finished run leaves is kept: $1/kernel, $1/version, $1/lib/modules.
 #
 # apt runs with lists, cache and sources of its own below $1. Mirror and release are those of the machine's own
 # Debian source, so that a mirror close by, a proxy or an offline copy is used as it is elsewhere.
@@ -44,7 +44,17 @@ dpkg -x "$apt/$package"_*.deb "$target"
 version=${package#linux-image-}
 # A Debian of merged /usr may have the modules in either place.
 [ -d "$target/lib" ] || ln -s usr/lib "$target/lib"
-ln -s "boot/vmlinuz-$version" "$target/vmlinuz"
+# An emulated machine takes two seconds to decompress its kernel: qemu starts the kernel's ELF file as well, by the
+# PVH entry that Debian's kernels have. zstd complains of what follows its data; the result is checked instead.
+packed="$target/boot/vmlinuz-$version"
+offset=$(LC_ALL=C grep -abo -m 1 -P '\x28\xb5\x2f\xfd' "$packed" | head -n 1 | cut -d : -f 1)
+tail -c "+$((${offset:-0} + 1))" "$packed" | zstd -dcq >"$target/vmlinux" 2>/dev/null || true
+if [ "$(head -c 4 "$target/vmlinux")" = "$(printf '\177ELF')" ]; then
+	ln -s vmlinux "$target/kernel"
+else
+	rm -f "$target/vmlinux"
+	ln -s "boot/vmlinuz-$version" "$target/kernel"
+fi
 echo "$version" >"$target/version"
 depmod -b "$target" "$version"
 rm -rf "$apt"

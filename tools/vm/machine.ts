@@ -6,9 +6,11 @@ import { cp, mkdir, mkdtemp, open, readFile, readdir, rm, stat, truncate, writeF
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { workingAccelerator } from './accelerator.ts';
 import { follow } from './follow.ts';
 import type { Sink } from './follow.ts';
 import { qemuArguments } from './qemu.ts';
+import type { MachineFiles } from './qemu.ts';
 import type { MachineSettings } from './settings.ts';
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -37,6 +39,7 @@ export type End =
 
 export interface Run {
   readonly end: End;
+  readonly accelerator: MachineFiles['accelerator'];
   /** Until the command started; undefined when it never did. */
   readonly bootMs: number | undefined;
   readonly totalMs: number;
@@ -55,19 +58,25 @@ async function call(program: string, args: readonly string[]): Promise<void> {
 }
 
 /** The kernel and the first file system, made once and kept. Several may ask at the same time. */
-async function prepare(): Promise<string> {
+async function prepare(chosen: MachineSettings['accelerator']): Promise<Omit<MachineFiles, 'control' | 'swap'>> {
   await mkdir(store, { recursive: true });
   const initramfs = join(store, 'initramfs');
   await call('flock', [join(store, 'lock'), join(here, 'kernel.sh'), kernel]);
   await call('flock', [join(store, 'lock'), join(here, 'initramfs.sh'), kernel, initramfs]);
-  return initramfs;
+  const image = join(kernel, 'kernel');
+  const accelerator = chosen === 'any' ? await workingAccelerator(image, initramfs, join(store, 'accelerator')) : chosen;
+  return { kernel: image, initramfs, accelerator };
+}
+
+async function makeSparse(path: string, bytes: number): Promise<void> {
+  await (await open(path, 'w')).close();
+  await truncate(path, bytes);
 }
 
 async function makeDisk(path: string, bytes: number): Promise<void> {
   if (await stat(path).then(() => true, () => false)) return;
   const fresh = `${path}.new`;
-  await (await open(fresh, 'w')).close();
-  await truncate(fresh, bytes);
+  await makeSparse(fresh, bytes);
   await call('mkfs.ext4', ['-q', '-F', fresh]);
   await call('mv', [fresh, path]);
 }
@@ -92,8 +101,7 @@ async function fillControl(control: string, settings: MachineSettings, command: 
 }
 
 /** qemu, which dies with this process, however it ends. */
-function start(settings: MachineSettings, control: string, initramfs: string): ChildProcess {
-  const files = { kernel: join(kernel, 'vmlinuz'), initramfs, control, swap: join(control, 'swap') };
+function start(settings: MachineSettings, files: MachineFiles): ChildProcess {
   return spawn('setpriv', ['--pdeathsig', 'KILL', 'qemu-system-x86_64', ...qemuArguments(settings, files)], {
     stdio: ['ignore', 'inherit', 'inherit'],
   });
@@ -122,13 +130,14 @@ export async function runMachine(
   outlet: Outlet,
   options: { readonly results?: string; readonly interrupt?: AbortSignal } = {},
 ): Promise<Run> {
-  const initramfs = await prepare();
+  const prepared = await prepare(settings.accelerator);
   if (settings.disk !== undefined) await makeDisk(settings.disk.path, settings.disk.bytes);
   const control = await mkdtemp(join(store, 'run-'));
   try {
     await fillControl(control, settings, command);
-    if (settings.swapBytes !== undefined) await writeFile(join(control, 'swap'), '').then(() => truncate(join(control, 'swap'), settings.swapBytes));
-    const run = await supervise(settings, control, initramfs, outlet, options.interrupt);
+    const files = { ...prepared, control, swap: join(control, 'swap') };
+    if (settings.swapBytes !== undefined) await makeSparse(files.swap, settings.swapBytes);
+    const run = await supervise(settings, files, outlet, options.interrupt);
     if (options.results !== undefined) await cp(join(control, 'results'), options.results, { recursive: true });
     return run;
   } finally {
@@ -138,13 +147,13 @@ export async function runMachine(
 
 async function supervise(
   settings: MachineSettings,
-  control: string,
-  initramfs: string,
+  files: MachineFiles,
   outlet: Outlet,
   interrupt: AbortSignal | undefined,
 ): Promise<Run> {
   const began = performance.now();
-  const qemu = start(settings, control, initramfs);
+  const { control } = files;
+  const qemu = start(settings, files);
   const ended = new AbortController();
   let cut: End['kind'] | undefined;
   const pullThePlug = (why: End['kind']): void => {
@@ -180,5 +189,5 @@ async function supervise(
     interrupt?.removeEventListener('abort', interrupted);
     qemu.kill('SIGKILL');
   }
-  return { end: await endOf(control, cut), bootMs, totalMs: performance.now() - began };
+  return { end: await endOf(control, cut), accelerator: files.accelerator, bootMs, totalMs: performance.now() - began };
 }

@@ -18,10 +18,10 @@ const WORDS = {
   'power-cut': 'the power was cut, as asked',
 } as const;
 
-export function explain({ end, bootMs, totalMs }: Run): string {
+export function explain({ end, accelerator, bootMs, totalMs }: Run): string {
   const seconds = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(1)} s`;
   const boot = bootMs === undefined ? 'the command did not start' : `booted in ${seconds(bootMs)}`;
   const what = end.kind === 'ended' ? `exit code ${end.code}` : WORDS[end.kind];
   const last = end.kind === 'lost' ? end.console.trimEnd().split('\n').slice(-CONSOLE_LINES).map((line) => `\n  ${line}`).join('') : '';
-  return `${what}; ${boot}, ${seconds(totalMs)} in all${last}`;
+  return `${what}; ${boot} (${accelerator}), ${seconds(totalMs)} in all${last}`;
 }

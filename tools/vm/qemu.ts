@@ -9,6 +9,7 @@ export interface MachineFiles {
   /** Shared with the machine, writable: what goes in and what comes out. */
   readonly control: string;
   readonly swap: string;
+  readonly accelerator: keyof typeof ACCELERATORS;
 }
 
 const MIB = 1024 ** 2;
@@ -26,11 +27,11 @@ const KERNEL_COMMAND_LINE = [
   'systemd.show_status=0', 'systemd.firstboot=off', 'systemd.unit=berth-vm.target', 'fsck.mode=skip',
 ];
 
-function accelerators(chosen: MachineSettings['accelerator']): string[] {
-  // qemu takes the first that works. A large cache of translated code keeps Node from being translated again.
-  const names = { any: ['kvm', 'tcg,thread=multi,tb-size=256'], kvm: ['kvm'], tcg: ['tcg,thread=multi,tb-size=256'] }[chosen];
-  return names.flatMap((name) => ['-accel', name]);
-}
+// qemu's own maximum. Without arch-capabilities, which KVM cannot give in a machine that is itself virtual.
+export const CPU_ARGUMENTS = ['-cpu', 'max,arch-capabilities=off'];
+
+// A large cache of translated code keeps Node from being translated again and again.
+const ACCELERATORS = { kvm: 'kvm', tcg: 'tcg,thread=multi,tb-size=256' } as const;
 
 function shared(tag: string, directory: string, options: string): string[] {
   return [
@@ -49,7 +50,7 @@ function drive(serial: string, file: string, cache: string): string[] {
 export function qemuArguments(settings: MachineSettings, files: MachineFiles): string[] {
   return [
     '-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none', '-nic', 'none',
-    '-machine', 'pc,usb=off,hpet=off', '-cpu', 'max,arch-capabilities=off', ...accelerators(settings.accelerator),
+    '-machine', 'pc,usb=off,hpet=off', ...CPU_ARGUMENTS, '-accel', ACCELERATORS[files.accelerator],
     '-m', `${Math.ceil(settings.memoryBytes / MIB)}M`, '-smp', String(settings.cpus),
     '-kernel', files.kernel, '-initrd', files.initramfs, '-append', KERNEL_COMMAND_LINE.join(' '),
     '-serial', `file:${join(files.control, 'console')}`,

@@ -9,6 +9,7 @@ const PROGRAMS: readonly (readonly [program: string, debianPackage: string])[] =
   ['modprobe', 'kmod'],
   ['mkfs.ext4', 'e2fsprogs'],
   ['xz', 'xz-utils'],
+  ['zstd', 'zstd'],
   ['setpriv', 'util-linux'],
   ['apt-get', 'apt'],
 ];

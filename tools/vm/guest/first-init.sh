@@ -23,8 +23,40 @@ $b mount -t tmpfs -o mode=755,size=75% upper /upper || fail "no memory for what 
 $b mkdir /upper/data /upper/work
 $b mount -t overlay -o lowerdir=/lower,upperdir=/upper/data,workdir=/upper/work root /root || fail "no overlay"
 
+# All mounts of a node are made here, with the busybox in memory: programs from the root cost an emulated machine
+# fifty milliseconds each.
 $b mount -t tmpfs -o mode=755,nosuid,nodev run /root/run
 $b mkdir /root/run/berth-vm
 $b mount -o move /control /root/run/berth-vm
 for mounted in proc sys dev; do $b mount -o move "/$mounted" "/root/$mounted"; done
+in_root() { # TYPE DIRECTORY [OPTIONS]
+	[ -d "/root$2" ] || $b mkdir -p "/root$2"
+	$b mount -t "$1" ${3:+-o "$3"} "$1" "/root$2" || echo "vm: $2 is not mounted" >/root/dev/console
+}
+in_root devpts /dev/pts gid=5,mode=620,ptmxmode=666
+in_root tmpfs /dev/shm mode=1777
+in_root mqueue /dev/mqueue
+in_root hugetlbfs /dev/hugepages
+in_root securityfs /sys/kernel/security
+in_root bpf /sys/fs/bpf
+in_root debugfs /sys/kernel/debug
+in_root tracefs /sys/kernel/tracing
+in_root cgroup2 /sys/fs/cgroup nsdelegate,memory_recursiveprot
+# The root is an overlay, and overlays do not stack well: what containers are made of lies on plain memory.
+in_root tmpfs /tmp mode=1777,size=75%
+in_root tmpfs /var/lib/berth mode=755,size=75%
+. /root/run/berth-vm/settings
+$b mkdir -p /root/lib/modules
+$b mount -o bind "/root$KERNEL_MODULES" /root/lib/modules
+[ -e /root/dev/fd ] || $b ln -s /proc/self/fd /root/dev/fd
+
+# systemd 252 does not know the hugetlb controller, so that it leaves alone what is written here.
+for controller in $($b cat /root/sys/fs/cgroup/cgroup.controllers); do
+	echo "+$controller" >/root/sys/fs/cgroup/cgroup.subtree_control
+done
+echo berth-vm >/root/proc/sys/kernel/hostname
+echo berth-vm >/root/etc/hostname
+printf '127.0.0.1 localhost berth-vm\n::1 localhost\n' >/root/etc/hosts
+$b ip link set lo up
+echo 1 >/root/proc/sys/net/ipv4/ip_forward
 exec $b switch_root /root /bin/sh /run/berth-vm/second-init.sh
