@@ -1,5 +1,5 @@
-import { access, mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
+import { access, constants, mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { dirname, join, relative, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { BerthError, wrapError } from '../errors/catalogue.ts';
@@ -31,7 +31,7 @@ export function createCgroups(hierarchy: CgroupHierarchy, log: Logger): Cgroups 
   const skipped = new Set<string>();
   const tree = new KeyedLock();
 
-  const write = async (directory: string, { file, value }: CgroupWrite): Promise<void> => {
+  const write = async (directory: string, { file, value, optional }: CgroupWrite): Promise<void> => {
     const controller = file.split('.')[0] ?? '';
     if (!hierarchy.controllers.has(controller)) {
       // Only with --allow-missing-controllers does berthd run without it; Status says so too.
@@ -40,8 +40,9 @@ export function createCgroups(hierarchy: CgroupHierarchy, log: Logger): Cgroups 
       return;
     }
     try {
-      await writeFile(join(directory, file), value);
+      await writeInterface(join(directory, file), value);
     } catch (cause) {
+      if (optional === true && (cause as NodeJS.ErrnoException).code === 'ENOENT') return;
       throw wrapError(`cgroup ${directory}: write "${value}" to ${file}`, cause, 'CGROUP_FAILED');
     }
   };
@@ -49,7 +50,8 @@ export function createCgroups(hierarchy: CgroupHierarchy, log: Logger): Cgroups 
   return {
     hierarchy,
     absolute(path) {
-      const directory = join(root, path);
+      // Resolved once more for a trailing slash: one directory, one name.
+      const directory = resolve(join(root, path));
       if (directory !== root && !directory.startsWith(`${root}/`)) {
         throw new BerthError('CGROUP_FAILED', `cgroup path ${path} leads outside ${root}`);
       }
@@ -79,13 +81,18 @@ export function createCgroups(hierarchy: CgroupHierarchy, log: Logger): Cgroups 
   };
 }
 
+/** Without O_CREAT, so that a file that the kernel does not have is ENOENT and not EACCES. */
+function writeInterface(path: string, value: string): Promise<void> {
+  return writeFile(path, value, { flag: constants.O_WRONLY });
+}
+
 async function exists(directory: string): Promise<boolean> {
   return access(directory).then(() => true, () => false);
 }
 
 /** Enables the controllers in every directory from the root to the parent of `directory`, making what is missing. */
 async function enableDownTo(root: string, directory: string, controllers: readonly string[]): Promise<void> {
-  if (controllers.length === 0) return;
+  if (controllers.length === 0 || directory === root) return;
   let current = root;
   for (const part of ['', ...relative(root, dirname(directory)).split('/')]) {
     current = join(current, part);
@@ -93,14 +100,14 @@ async function enableDownTo(root: string, directory: string, controllers: readon
     const enabled = new Set((await readFile(join(current, 'cgroup.subtree_control'), 'utf8')).trim().split(' '));
     const missing = controllers.filter((name) => !enabled.has(name));
     if (missing.length > 0) {
-      await writeFile(join(current, 'cgroup.subtree_control'), missing.map((name) => `+${name}`).join(' '));
+      await writeInterface(join(current, 'cgroup.subtree_control'), missing.map((name) => `+${name}`).join(' '));
     }
   }
 }
 
 async function kill(directory: string): Promise<void> {
   try {
-    await writeFile(join(directory, 'cgroup.kill'), '1', { flag: 'r+' });
+    await writeInterface(join(directory, 'cgroup.kill'), '1');
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
     if (code !== 'ENOENT' && code !== 'ENODEV') throw wrapError(`kill cgroup ${directory}`, cause, 'CGROUP_FAILED');

@@ -5,6 +5,8 @@ import { invalidField } from '../errors/catalogue.ts';
 export interface CgroupWrite {
   readonly file: string;
   readonly value: string;
+  /** Left out where the kernel does not have the file. */
+  readonly optional?: true;
 }
 
 /**
@@ -15,7 +17,7 @@ export function cgroupWrites(resources: LinuxContainerResources__Output | null, 
   if (resources === null) return [];
   return [
     ...cpuWrites(resources, field),
-    ...cpusetWrites(resources),
+    ...cpusetWrites(resources, field),
     ...memoryWrites(resources, field),
     ...hugepageWrites(resources, field),
     ...unifiedWrites(resources, field),
@@ -50,8 +52,16 @@ export function weightOfShares(shares: bigint): number {
   return Math.min(10_000, Math.max(1, Math.ceil(Number((10 ** exponent).toFixed(6)))));
 }
 
-function cpusetWrites(resources: LinuxContainerResources__Output): CgroupWrite[] {
+/** A list such as 0-3,8, or 0-30:2/4 for two of every four (bitmap_parselist in the kernel's lib/bitmap-str.c). */
+const numberList = /^\d+(-\d+(:\d+\/\d+)?)?(,\d+(-\d+(:\d+\/\d+)?)?)*$/;
+
+function cpusetWrites(resources: LinuxContainerResources__Output, field: string): CgroupWrite[] {
   const writes: CgroupWrite[] = [];
+  for (const key of ['cpuset_cpus', 'cpuset_mems'] as const) {
+    if (resources[key] !== '' && !numberList.test(resources[key])) {
+      throw invalidField(`${field}.${key}`, `"${resources[key]}" is not a list such as 0-3,8`);
+    }
+  }
   if (resources.cpuset_cpus !== '') writes.push({ file: 'cpuset.cpus', value: resources.cpuset_cpus });
   if (resources.cpuset_mems !== '') writes.push({ file: 'cpuset.mems', value: resources.cpuset_mems });
   return writes;
@@ -59,20 +69,23 @@ function cpusetWrites(resources: LinuxContainerResources__Output): CgroupWrite[]
 
 function memoryWrites(resources: LinuxContainerResources__Output, field: string): CgroupWrite[] {
   const limit = BigInt(resources.memory_limit_in_bytes);
-  const limitWithSwap = BigInt(resources.memory_swap_limit_in_bytes);
-  const writes: CgroupWrite[] = [];
-  if (limitWithSwap > 0n && limit > 0n) {
-    // The CRI counts memory and swap together, cgroup v2 counts swap alone.
-    if (limitWithSwap < limit) {
-      throw invalidField(`${field}.memory_swap_limit_in_bytes`, `${limitWithSwap} is below the memory limit ${limit}`);
-    }
-    writes.push({ file: 'memory.swap.max', value: String(limitWithSwap - limit) });
-  } else if (limitWithSwap === -1n) {
-    writes.push({ file: 'memory.swap.max', value: 'max' });
-  }
   if (limit < -1n) throw invalidField(`${field}.memory_limit_in_bytes`, `${limit} is negative`);
-  if (limit !== 0n) writes.push({ file: 'memory.max', value: limit === -1n ? 'max' : String(limit) });
-  return writes;
+  const swap = swapWrites(limit, BigInt(resources.memory_swap_limit_in_bytes), `${field}.memory_swap_limit_in_bytes`);
+  return limit === 0n ? swap : [...swap, { file: 'memory.max', value: limit === -1n ? 'max' : String(limit) }];
+}
+
+/**
+ * The CRI counts memory and swap together, cgroup v2 counts swap alone. A memory limit without a word on
+ * swap means no swap, as with containerd and CRI-O: else the limit would only move pages to the disk.
+ */
+function swapWrites(limit: bigint, limitWithSwap: bigint, field: string): CgroupWrite[] {
+  if (limitWithSwap === -1n) return [{ file: 'memory.swap.max', value: 'max', optional: true }];
+  if (limitWithSwap < 0n) throw invalidField(field, `${limitWithSwap} is negative`);
+  if (limitWithSwap === 0n) return limit > 0n ? [{ file: 'memory.swap.max', value: '0', optional: true }] : [];
+  if (limit <= 0n) throw invalidField(field, 'needs a memory limit, of which it is the sum with swap');
+  if (limitWithSwap < limit) throw invalidField(field, `${limitWithSwap} is below the memory limit ${limit}`);
+  // Without a swap file there is no swap to be limited: none is used.
+  return [{ file: 'memory.swap.max', value: String(limitWithSwap - limit), optional: true }];
 }
 
 function hugepageWrites(resources: LinuxContainerResources__Output, field: string): CgroupWrite[] {

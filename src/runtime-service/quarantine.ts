@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, normalize } from 'node:path';
 import type { ContainerRecord } from '../state/container.ts';
 import type { SandboxRecord } from '../state/sandbox.ts';
 import type { Runtime } from './runtime.ts';
@@ -34,7 +34,7 @@ export function quarantinedSandbox(runtime: Runtime, id: string): SandboxRecord 
     ips: [],
     cniResult: null,
     hostname: '',
-    cgroup: { path: runtime.cgroups.absolute(`berth/${id}`), made: [], own: true },
+    cgroup: { path: runtime.cgroups.absolute(`berth/${id}`), made: [runtime.cgroups.absolute('berth')], own: true },
     ledger: ['cgroup', 'namespaces', 'network'],
   };
 }
@@ -93,7 +93,8 @@ export async function bundleCgroup(runtime: Runtime, id: string): Promise<string
   try {
     const bundle: unknown = JSON.parse(await readFile(join(runtime.paths.shim(id), 'berth.json'), 'utf8'));
     const cgroup = (bundle as { cgroup?: unknown } | null)?.cgroup;
-    const inside = typeof cgroup === 'string' && cgroup.startsWith(`${runtime.cgroups.hierarchy.mountPoint}/`) && cgroup.endsWith(`/${id}`);
+    if (typeof cgroup !== 'string' || normalize(cgroup) !== cgroup) return '';
+    const inside = cgroup.startsWith(`${runtime.cgroups.hierarchy.mountPoint}/`) && cgroup.endsWith(`/${id}`);
     return inside ? cgroup : '';
   } catch {
     return '';

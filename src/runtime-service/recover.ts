@@ -22,9 +22,15 @@ export async function recover(runtime: Runtime): Promise<void> {
   await loadContainers(runtime);
   await Promise.all([...runtime.containers.values()].map((container) => recoverContainer(runtime, container)));
   await Promise.all([...runtime.sandboxes.values()].map((sandbox) => recoverSandbox(runtime, sandbox)));
-  await sweepShims(runtime);
-  await sweepNamespaces(runtime);
-  await runtime.network.collect([...runtime.sandboxes.values()].map(({ record }) => record.id), AbortSignal.timeout(60_000));
+  await attempt(runtime, 'end shims without a record', () => sweepShims(runtime));
+  await attempt(runtime, 'unpin namespaces without a record', () => sweepNamespaces(runtime));
+  const valid = [...runtime.sandboxes.values()].map(({ record }) => record.id);
+  await attempt(runtime, 'release addresses without a sandbox', () => runtime.network.collect(valid, AbortSignal.timeout(60_000)));
+}
+
+/** Left-overs that cannot be cleared must not keep the node from serving. */
+async function attempt(runtime: Runtime, attempted: string, work: () => Promise<unknown>): Promise<void> {
+  await work().catch((err: unknown) => runtime.log.error({ err }, `cannot ${attempted}; the next start tries again`));
 }
 
 async function loadSandboxes(runtime: Runtime): Promise<void> {
@@ -34,7 +40,7 @@ async function loadSandboxes(runtime: Runtime): Promise<void> {
     return quarantinedSandbox(runtime, id);
   });
   for (const record of [...records.toSorted(byCreation), ...quarantined]) {
-    runtime.sandboxes.set(record.id, { record });
+    runtime.sandboxes.set(record.id, { record, stopping: false });
     runtime.sandboxNames.claim(record.name, record.id);
   }
 }
@@ -50,7 +56,7 @@ async function loadContainers(runtime: Runtime): Promise<void> {
     if (record.phase === 'exited') container.exited.resolve();
     runtime.containers.set(record.id, container);
     runtime.containerNames.claim(record.name, record.id);
-    runtime.images.retain(record.imageId, record.id);
+    if (record.ledger.includes('image') && record.imageId !== '') runtime.images.retain(record.imageId, record.id);
   }
 }
 
@@ -81,11 +87,7 @@ async function reconnect(runtime: Runtime, container: Container): Promise<void> 
   const told = await readShimStatus(runtime.paths.shim(record.id));
   if (told?.state === 'exited' && record.phase !== 'creating') return finish(runtime, container, told);
   try {
-    const shim = await superviseShim(runtime, container, AbortSignal.timeout(shimPatience));
-    if (shim.status.state === 'running' && record.phase === 'created') {
-      container.record = { ...record, phase: 'running', pid: shim.status.pid, startedAt: String(shim.status.startedAt) };
-      await runtime.containerStore.save(container.record);
-    }
+    await superviseShim(runtime, container, AbortSignal.timeout(shimPatience));
   } catch (err) {
     runtime.log.warn({ err, container: record.id }, 'shim does not answer');
     await settleLostShim(runtime, container);
@@ -120,13 +122,18 @@ async function sweepShims(runtime: Runtime): Promise<void> {
   for (const id of await readdir(directory).catch(() => [])) {
     if (!isFullId(id) || runtime.containers.find(id) !== undefined) continue;
     runtime.log.warn({ container: id }, 'ending a shim whose container has no record');
-    const cgroup = await bundleCgroup(runtime, id);
-    if (cgroup !== '') {
-      await runtime.cgroups.kill(cgroup);
-      await runtime.cgroups.remove(cgroup, AbortSignal.timeout(shimPatience)).catch((err: unknown) => runtime.log.warn({ err }, 'cgroup stays'));
-    }
-    await rm(join(directory, id), { recursive: true, force: true });
+    await attempt(runtime, `end shim ${id}`, () => endShim(runtime, id));
   }
+}
+
+/** The bundle goes last: it alone tells where the cgroup is. */
+async function endShim(runtime: Runtime, id: string): Promise<void> {
+  const cgroup = await bundleCgroup(runtime, id);
+  if (cgroup !== '') {
+    await runtime.cgroups.kill(cgroup);
+    await runtime.cgroups.remove(cgroup, AbortSignal.timeout(shimPatience));
+  }
+  await rm(runtime.paths.shim(id), { recursive: true, force: true });
 }
 
 /** Pinned namespaces whose sandbox has no record: unpins them. */
@@ -136,7 +143,9 @@ async function sweepNamespaces(runtime: Runtime): Promise<void> {
     if (!isFullId(id) || runtime.sandboxes.find(id) !== undefined) continue;
     runtime.log.warn({ sandbox: id }, 'unpinning namespaces whose sandbox has no record');
     const pins = sandboxPins(runtime, quarantinedSandbox(runtime, id));
-    await runtime.launcher.deleteSandbox(pins, AbortSignal.timeout(shimPatience));
-    await rm(join(directory, id), { recursive: true, force: true });
+    await attempt(runtime, `unpin namespaces of ${id}`, async () => {
+      await runtime.launcher.deleteSandbox(pins, AbortSignal.timeout(shimPatience));
+      await rm(join(directory, id), { recursive: true, force: true });
+    });
   }
 }

@@ -18,6 +18,8 @@ import type { Clock } from '../telemetry/clock.ts';
 /** A sandbox in memory. Only `record` changes, and only through state/. */
 export interface Sandbox {
   record: SandboxRecord;
+  /** It has been asked to stop: no container is made in it any more, however far the stop has come. */
+  stopping: boolean;
 }
 
 /** A container in memory. */

@@ -34,8 +34,8 @@ export async function grantableCapabilities(): Promise<ReadonlySet<string>> {
 }
 
 /**
- * Applies add and drop, "ALL" included, to the defaults; a drop wins over an add of the same name, and
- * with "ALL" on both sides the single names of the other side count. The inheritable set holds nothing
+ * Applies add and drop, "ALL" included, to the defaults; a drop wins over an add of the same name, "ALL" of
+ * both too, while single names count beside the "ALL" of the other side. The inheritable set holds nothing
  * but the ambient one (CVE-2022-24769). Throws INVALID_FIELD for a name that Linux does not know.
  */
 export function capabilitySets(
@@ -47,15 +47,21 @@ export function capabilitySets(
   const add = normalise(requested?.add_capabilities ?? [], `${field}.add_capabilities`);
   const drop = normalise(requested?.drop_capabilities ?? [], `${field}.drop_capabilities`);
   const ambient = normalise(requested?.add_ambient_capabilities ?? [], `${field}.add_ambient_capabilities`);
-  const everything = privileged || add.has('ALL');
-  const start = everything ? [...names] : drop.has('ALL') ? [] : defaults;
-  const wanted = new Set<string>([...start, ...add, ...ambient].filter((name) => name !== 'ALL'));
-  if (!privileged) for (const name of drop) if (!(drop.has('ALL') && name === 'ALL')) wanted.delete(name);
+  const wanted = new Set<string>([...startingSet(privileged, add, drop), ...add, ...ambient].filter((name) => name !== 'ALL'));
+  if (!privileged) for (const name of drop) wanted.delete(name);
   const refused = [...add, ...ambient].find((name) => name !== 'ALL' && !grantable.has(name));
   if (refused !== undefined) throw invalidField(field, `capability ${refused} cannot be given: berthd itself does not have it`);
-  const granted = names.filter((name) => wanted.has(name) && grantable.has(name)).map((name) => `CAP_${name}`);
-  const handedOn = names.filter((name) => ambient.has(name)).map((name) => `CAP_${name}`);
+  const allowed = names.filter((name) => wanted.has(name) && grantable.has(name));
+  const granted = allowed.map((name) => `CAP_${name}`);
+  // The kernel takes no capability into the ambient set that is not permitted (capabilities(7)).
+  const handedOn = allowed.filter((name) => ambient.has('ALL') || ambient.has(name)).map((name) => `CAP_${name}`);
   return { bounding: granted, effective: granted, permitted: granted, inheritable: handedOn, ambient: handedOn };
+}
+
+function startingSet(privileged: boolean, add: ReadonlySet<string>, drop: ReadonlySet<string>): readonly string[] {
+  if (privileged) return names;
+  if (drop.has('ALL')) return [];
+  return add.has('ALL') ? names : defaults;
 }
 
 function normalise(list: readonly string[], field: string): Set<string> {

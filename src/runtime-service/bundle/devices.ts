@@ -51,7 +51,7 @@ export async function containerDevices(requested: readonly Device__Output[], pri
   for (const [index, device] of requested.entries()) {
     const field = `config.devices[${index}]`;
     const access = device.permissions === '' ? 'rwm' : device.permissions;
-    if (!/^[rwm]{1,3}$/.test(access)) throw invalidField(`${field}.permissions`, `"${access}" is not made of r, w and m`);
+    if (!/^(?!.*(.).*\1)[rwm]{1,3}$/.test(access)) throw invalidField(`${field}.permissions`, `"${access}" is not made of r, w and m`);
     for (const node of await devicesAt(device, field)) {
       devices.push(node);
       rules.push({ allow: true, type: node.type, major: node.major, minor: node.minor, access });
@@ -86,7 +86,9 @@ async function hostDevices(source: string, target: string): Promise<OciDevice[]>
     if (entry.isDirectory()) found.push(...(await hostDevices(path, join(target, entry.name))));
     if (!entry.isCharacterDevice() && !entry.isBlockDevice()) continue;
     if (ownNodes.has(path)) continue;
-    const node = toDevice(await stat(path), join(target, entry.name));
+    // Devices come and go; one that has gone since the directory was read is none.
+    const info = await stat(path).catch(() => undefined);
+    const node = info === undefined ? undefined : toDevice(info, join(target, entry.name));
     if (node !== undefined) found.push(node);
   }
   return found;

@@ -24,6 +24,10 @@ export interface MountContext {
 export function containerMounts(requested: readonly Mount__Output[], context: MountContext): OciMount[] {
   const byDestination = new Map<string, OciMount>();
   for (const mount of [...baseMounts(context), ...podFiles(context)]) byDestination.set(mount.destination, mount);
+  // A /dev of the request comes with all that is below it.
+  if (requested.some(({ container_path }) => normalise(container_path) === '/dev')) {
+    for (const destination of byDestination.keys()) if (destination.startsWith('/dev/')) byDestination.delete(destination);
+  }
   for (const [index, mount] of requested.entries()) {
     const converted = requestedMount(mount, `config.mounts[${index}]`);
     byDestination.delete(converted.destination);

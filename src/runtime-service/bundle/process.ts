@@ -59,6 +59,8 @@ export function bundleUser(security: LinuxContainerSecurityContext__Output | nul
   if (gid !== null && uid === null && username === '') {
     throw invalidField(`${field}.run_as_group`, 'needs run_as_user or run_as_username');
   }
+  // The shim would take what follows a colon for a group.
+  if (username.includes(':')) throw invalidField(`${field}.run_as_username`, `"${username}" holds a colon`);
   if (uid !== null && username !== '') throw invalidField(`${field}.run_as_username`, 'excludes run_as_user');
   return {
     spec: uid !== null ? String(checkedId(uid.value, `${field}.run_as_user`)) : username || image.user,

@@ -8,7 +8,7 @@ import type { BundleInput, OciNamespace } from '../bundle/bundle.ts';
 import { grantableCapabilities } from '../bundle/capabilities.ts';
 import { containerDevices } from '../bundle/devices.ts';
 import { sandboxFiles } from '../pod-sandbox/files.ts';
-import { sandboxPins } from '../pod-sandbox/resources.ts';
+import { pidLock, sandboxPins } from '../pod-sandbox/resources.ts';
 import { ensureSharedPid, sandboxFile } from '../pod-sandbox/run.ts';
 import type { Runtime, Sandbox } from '../runtime.ts';
 
@@ -75,7 +75,7 @@ async function pidNamespace(
   if (mode === 'NODE') return [];
   if (mode === 'CONTAINER') return [{ type: 'pid' }];
   if (mode === 'POD') {
-    const path = await runtime.locks.run(`${sandbox.record.id}/pid`, signal, () => ensureSharedPid(runtime, sandbox, signal));
+    const path = await runtime.locks.run(pidLock(sandbox.record.id), signal, () => ensureSharedPid(runtime, sandbox, signal));
     return [{ type: 'pid', path }];
   }
   const field = 'config.linux.security_context.namespace_options.target_id';

@@ -3,7 +3,7 @@ import type { ContainerConfig__Output } from '../../cri-server/generated/runtime
 import type { RuntimeHandlers } from '../../cri-server/handlers.ts';
 import type { CgroupWrite } from '../../cgroup/limits.ts';
 import { cgroupWrites } from '../../cgroup/limits.ts';
-import { BerthError, wrapError } from '../../errors/catalogue.ts';
+import { BerthError, invalidField, wrapError } from '../../errors/catalogue.ts';
 import type { ResolvedImage } from '../../image-service/images.ts';
 import { NativeFailure } from '../../shim/channel.ts';
 import { toBerthError } from '../../shim/native-error.ts';
@@ -11,10 +11,13 @@ import { readShimStatus } from '../../shim/status.ts';
 import type { ShimStatus } from '../../shim/status.ts';
 import { containerTo } from '../../state/container.ts';
 import type { ContainerRecord, StoredContainerConfig } from '../../state/container.ts';
+import { fingerprint } from '../../state/fingerprint.ts';
 import { newId } from '../../state/ids.ts';
+import { allSettled } from '../../state/settled.ts';
 import { berthConfig, ociConfig, writeBundle } from '../bundle/bundle.ts';
 import type { BundleInput } from '../bundle/bundle.ts';
 import { stopSignal } from '../bundle/signals.ts';
+import { failedName } from '../pod-sandbox/resources.ts';
 import type { Container, Runtime, Sandbox } from '../runtime.ts';
 import { prepareBundle } from './bundle-input.ts';
 import { superviseShim } from './exit.ts';
@@ -29,19 +32,33 @@ export function createContainer(runtime: Runtime): RuntimeHandlers['CreateContai
   return async (request, context) => {
     const config = validateContainer(request.config);
     const sandbox = runtime.sandboxes.get(request.pod_sandbox_id, 'sandbox', 'SANDBOX_NOT_FOUND');
-    if (sandbox.record.phase !== 'ready') {
-      throw new BerthError('SANDBOX_NOT_READY', `sandbox ${sandbox.record.id} is not ready`);
-    }
+    requireReady(sandbox);
+    requirePermitted(sandbox, config);
     const reference = config.image?.image ?? '';
     const image = runtime.images.resolve(reference);
     if (image === undefined) throw new BerthError('IMAGE_NOT_FOUND', `config.image: image "${reference}" is not on this node`);
     const name = containerName(sandbox.record.id, config);
-    const fingerprint = JSON.stringify({ sandbox: sandbox.record.id, config: request.config });
-    const id = await runtime.containerNames.make(name, newId(), fingerprint, context.signal, (newContainerId) =>
-      make(runtime, sandbox, image, initialRecord(runtime, sandbox, image, config, newContainerId, name)),
+    const record = initialRecord(runtime, sandbox, image, config, newId(), name);
+    const id = await runtime.containerNames.make(name, record.id, fingerprint(request.config), context.signal, () =>
+      // Locked, so that a removal of the sandbox finds it whole or not at all.
+      runtime.locks.run(record.id, undefined, () => make(runtime, sandbox, image, record)),
     );
     return { container_id: id };
   };
+}
+
+function requireReady(sandbox: Sandbox): void {
+  if (sandbox.record.phase !== 'ready' || sandbox.stopping) {
+    throw new BerthError('SANDBOX_NOT_READY', `sandbox ${sandbox.record.id} is not ready`);
+  }
+}
+
+/** "If a privileged container is to be executed within it, this MUST be true" (CRI, LinuxSandboxSecurityContext.privileged). */
+function requirePermitted(sandbox: Sandbox, config: StoredContainerConfig): void {
+  const privileged = config.linux?.security_context?.privileged ?? false;
+  if (privileged && sandbox.record.config.linux?.security_context?.privileged !== true) {
+    throw invalidField('config.linux.security_context.privileged', `sandbox ${sandbox.record.id} was not made for privileged containers`);
+  }
 }
 
 export function containerName(sandboxId: string, config: Pick<ContainerConfig__Output, 'metadata'>): string {
@@ -85,18 +102,17 @@ function initialRecord(
 
 async function make(runtime: Runtime, sandbox: Sandbox, image: ResolvedImage, initial: ContainerRecord): Promise<void> {
   const signal = AbortSignal.timeout(createDeadline);
-  const bundle = await prepareBundle(runtime, sandbox, image, initial, signal);
-  const oci = ociConfig(bundle);
-  const berth = berthConfig(bundle);
   const container: Container = { record: initial, shim: undefined, stopSignalSent: false, reconnected: false, exited: Promise.withResolvers() };
   runtime.images.retain(image.id, initial.id);
   runtime.containers.set(initial.id, container);
   try {
-    await runtime.launches.add(() => setUp(runtime, container, bundle, { oci, berth }, signal));
-    // A sandbox that was stopped meanwhile has killed the containers that it knew of; this one came late.
-    if (sandbox.record.phase !== 'ready') throw new BerthError('SANDBOX_NOT_READY', `sandbox ${sandbox.record.id} was stopped`);
+    const bundle = await prepareBundle(runtime, sandbox, image, initial, signal);
+    const files = { oci: ociConfig(bundle), berth: berthConfig(bundle) };
+    await runtime.launches.add(() => setUp(runtime, container, bundle, files, signal));
+    // A stop that began meanwhile has killed the containers that it found; this one came late.
+    requireReady(sandbox);
   } catch (cause) {
-    await undo(runtime, container);
+    await undo(runtime, container).catch((err: unknown) => runtime.log.error({ err, container: initial.id }, 'a failed container cannot be undone'));
     throw cause instanceof NativeFailure
       ? toBerthError(`create container ${initial.id}`, cause.detail)
       : wrapError(`create container ${initial.id}`, cause);
@@ -112,7 +128,7 @@ async function setUp(
 ): Promise<void> {
   const { record } = container;
   await runtime.containerStore.save(record);
-  await Promise.all([
+  await allSettled([
     makeWritableLayer(runtime.containerStore.directoryOf(record.id), bundle.rootfs.lower[0]),
     writeBundle(runtime.paths.shim(record.id), files.oci, files.berth),
     runtime.cgroups.create(record.cgroupPath, containerWrites(runtime, record)),
@@ -147,7 +163,10 @@ async function launch(runtime: Runtime, container: Container, signal: AbortSigna
   return status;
 }
 
-/** Takes everything back. What cannot be taken back keeps the container listed, exited, for Remove to retry. */
+/**
+ * Takes everything back. What cannot be taken back keeps the container listed, exited, for Remove to
+ * retry, but not under its name, which a new attempt may take.
+ */
 async function undo(runtime: Runtime, container: Container): Promise<void> {
   const { left } = await releaseContainer(runtime, container, container.record.ledger);
   const { id, name } = container.record;
@@ -157,7 +176,7 @@ async function undo(runtime: Runtime, container: Container): Promise<void> {
     return;
   }
   runtime.log.error({ container: id, name, left }, 'a failed creation could not be undone wholly');
-  const changes = { ledger: left, finishedAt: String(runtime.clock.nowNanos()), exitCode: 255, message: 'creation failed' };
+  const changes = { ledger: left, name: failedName(id), finishedAt: String(runtime.clock.nowNanos()), exitCode: 255, message: 'creation failed' };
   container.record = container.record.phase === 'exited' ? { ...container.record, ...changes } : containerTo(container.record, 'exited', changes);
   container.exited.resolve();
   await runtime.containerStore.save(container.record);

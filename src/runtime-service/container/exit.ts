@@ -9,21 +9,33 @@ import type { Container, Runtime } from '../runtime.ts';
 export async function superviseShim(runtime: Runtime, container: Container, signal: AbortSignal): Promise<Shim> {
   const { id } = container.record;
   const stateDir = runtime.paths.shim(id);
+  let closed = false;
   const shim = await attachShim(
     { id, stateDir },
     {
       onStatus: (status) => {
+        if (status.state === 'running') started(runtime, container, status);
         if (status.state === 'exited') finish(runtime, container, status);
       },
       onClose: () => {
+        closed = true;
         container.shim = undefined;
         settleLostShim(runtime, container).catch((err: unknown) => runtime.log.error({ err, container: id }, 'container cannot be settled'));
       },
     },
     signal,
   );
-  container.shim = shim;
+  if (!closed) container.shim = shim;
   return shim;
+}
+
+/** The container's program runs, as the shim told it: by its event, which also comes when nobody waits for the reply. */
+export function started(runtime: Runtime, container: Container, status: Pick<ShimStatus, 'pid' | 'startedAt'>): void {
+  if (container.record.phase !== 'created') return;
+  container.record = containerTo(container.record, 'running', { pid: status.pid, startedAt: String(status.startedAt) });
+  runtime.containerStore
+    .save(container.record)
+    .catch((err: unknown) => runtime.log.error({ err, container: container.record.id }, 'the start is not saved'));
 }
 
 /** The end of a container, as its shim told it. */
@@ -86,8 +98,13 @@ function conclude(runtime: Runtime, container: Container): void {
   const log = runtime.log.child({ container: record.id });
   log.info({ exitCode: record.exitCode, exitKnown: record.exitKnown, oomKilled: record.oomKilled }, 'container exited');
   runtime.containerStore.save(record).catch((err: unknown) => log.error({ err }, 'the exit status is not saved'));
-  runtime.cgroups
-    .remove(record.cgroupPath, AbortSignal.timeout(10_000))
+  emptyCgroup(runtime, record.cgroupPath)
     .catch((err: unknown) => log.warn({ err }, 'cgroup of the exited container stays until it is removed'));
   container.exited.resolve();
+}
+
+/** In a shared PID namespace processes may outlive the container's first. */
+async function emptyCgroup(runtime: Runtime, directory: string): Promise<void> {
+  await runtime.cgroups.kill(directory);
+  await runtime.cgroups.remove(directory, AbortSignal.timeout(10_000));
 }

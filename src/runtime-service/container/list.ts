@@ -2,7 +2,7 @@ import type { Container } from '../../cri-server/generated/runtime/v1/Container.
 import type { ContainerFilter__Output } from '../../cri-server/generated/runtime/v1/ContainerFilter.ts';
 import type { RuntimeHandlers } from '../../cri-server/handlers.ts';
 import type { ContainerRecord } from '../../state/container.ts';
-import { matchesId, matchesLabels } from '../filters.ts';
+import { filteredId, matchesLabels } from '../filters.ts';
 import type { Runtime } from '../runtime.ts';
 import { containerState } from './status.ts';
 
@@ -12,15 +12,17 @@ export function listContainers(runtime: Runtime): RuntimeHandlers['ListContainer
 }
 
 export function filterContainers(runtime: Runtime, filter: ContainerFilter__Output | null): ContainerRecord[] {
+  const id = filteredId(runtime.containers, filter?.id ?? '');
+  const sandboxId = filteredId(runtime.sandboxes, filter?.pod_sandbox_id ?? '');
   return [...runtime.containers.values()]
     .map(({ record }) => record)
     .filter(
       (record) =>
         record.phase !== 'creating' &&
+        (id === undefined || record.id === id) &&
+        (sandboxId === undefined || record.sandboxId === sandboxId) &&
         (filter === null ||
-          (matchesId(record.id, filter.id) &&
-            matchesId(record.sandboxId, filter.pod_sandbox_id) &&
-            (filter.state === null || filter.state.state === containerState(record)) &&
+          ((filter.state === null || filter.state.state === containerState(record)) &&
             matchesLabels(record.config.labels, filter.label_selector))),
     );
 }

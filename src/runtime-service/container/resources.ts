@@ -36,6 +36,8 @@ export function releaseContainer(
   const release = async (entry: LedgerEntry, signal: AbortSignal): Promise<void> => {
     if (entry === 'shim') {
       await killContainer(runtime, container);
+      // A container without a shim, or whose record was lost, may have processes that nobody supervises.
+      await runtime.cgroups.kill(record.cgroupPath);
       await rm(runtime.paths.shim(record.id), { recursive: true, force: true });
     }
     if (entry === 'cgroup') await runtime.cgroups.remove(record.cgroupPath, signal);

@@ -2,8 +2,8 @@ import type { RuntimeHandlers } from '../../cri-server/handlers.ts';
 import { BerthError } from '../../errors/catalogue.ts';
 import { NativeFailure } from '../../shim/channel.ts';
 import { toBerthError } from '../../shim/native-error.ts';
-import { containerTo } from '../../state/container.ts';
 import type { Container, Runtime } from '../runtime.ts';
+import { started } from './exit.ts';
 
 /** StartContainer: one message to a process that waits. */
 export function startContainer(runtime: Runtime): RuntimeHandlers['StartContainer'] {
@@ -22,11 +22,10 @@ async function start(runtime: Runtime, container: Container): Promise<void> {
   }
   if (container.shim === undefined) throw new BerthError('SHIM_UNAVAILABLE', `container ${id}: its shim is not connected`);
   // Not the caller's signal: once asked for, the start happens, and the record has to follow it.
-  const started = await container.shim.start(AbortSignal.timeout(60_000)).catch((cause: unknown) => {
+  const told = await container.shim.start(AbortSignal.timeout(60_000)).catch((cause: unknown) => {
     throw cause instanceof NativeFailure ? toBerthError(`start container ${id}`, cause.detail) : cause;
   });
-  // A short program may have exited, and its exit been recorded, before the reply got here.
-  if (container.record.phase !== 'created') return;
-  container.record = containerTo(container.record, 'running', { pid: started.pid, startedAt: String(started.startedAt) });
+  // By now the event may have said so already, or a short program may even have exited.
+  started(runtime, container, told);
   await runtime.containerStore.save(container.record);
 }

@@ -69,13 +69,15 @@ function linuxUser(user: NonNullable<ContainerRecord['user']>) {
 }
 
 async function containerInfo(runtime: Runtime, record: ContainerRecord): Promise<object> {
-  const bundle = await readFile(join(runtime.paths.shim(record.id), 'config.json'), 'utf8').catch(() => 'null');
+  const runtimeSpec = await readFile(join(runtime.paths.shim(record.id), 'config.json'), 'utf8')
+    .then((text) => JSON.parse(text) as unknown)
+    .catch(() => null);
   return {
     sandboxID: record.sandboxId,
     pid: record.phase === 'running' || record.phase === 'created' ? record.pid : 0,
     phase: record.phase,
     config: record.config,
-    runtimeSpec: JSON.parse(bundle) as unknown,
+    runtimeSpec,
     cgroupPath: record.cgroupPath,
     ledger: record.ledger,
     directory: runtime.containerStore.directoryOf(record.id),

@@ -18,7 +18,10 @@ export function stopContainer(runtime: Runtime): RuntimeHandlers['StopContainer'
     const grace = BigInt(request.timeout);
     if (grace < 0n) throw invalidField('timeout', `${grace} is negative`);
     const container = runtime.containers.find(request.container_id);
-    if (container?.record.phase === 'running') {
+    if (container === undefined) return {};
+    // A start or removal under way ends first, so that what is stopped stays so.
+    await runtime.locks.run(container.record.id, context.signal, () => Promise.resolve());
+    if (container.record.phase === 'running') {
       await stop(runtime, container, Math.min(Number(grace) * 1000, maxGrace), context.signal);
     }
     return {};
@@ -33,9 +36,9 @@ async function stop(runtime: Runtime, container: Container, graceMs: number, sig
 
 async function exitsWithin(runtime: Runtime, container: Container, graceMs: number, signal: AbortSignal): Promise<boolean> {
   const { record } = container;
-  if (!container.stopSignalSent) {
+  if (!container.stopSignalSent && container.shim !== undefined) {
     container.stopSignalSent = true;
-    await container.shim?.kill(record.stopSignal, false, signal).catch((err: unknown) => {
+    await container.shim.kill(record.stopSignal, false, signal).catch((err: unknown) => {
       container.stopSignalSent = false;
       runtime.log.debug({ err, container: record.id }, 'stop signal not delivered');
     });

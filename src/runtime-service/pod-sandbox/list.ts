@@ -2,7 +2,7 @@ import type { PodSandbox } from '../../cri-server/generated/runtime/v1/PodSandbo
 import type { PodSandboxFilter__Output } from '../../cri-server/generated/runtime/v1/PodSandboxFilter.ts';
 import type { RuntimeHandlers } from '../../cri-server/handlers.ts';
 import type { SandboxRecord } from '../../state/sandbox.ts';
-import { matchesId, matchesLabels } from '../filters.ts';
+import { filteredId, matchesLabels } from '../filters.ts';
 import type { Runtime } from '../runtime.ts';
 import { sandboxState } from './status.ts';
 
@@ -12,14 +12,15 @@ export function listPodSandbox(runtime: Runtime): RuntimeHandlers['ListPodSandbo
 }
 
 export function listSandboxes(runtime: Runtime, filter: PodSandboxFilter__Output | null): SandboxRecord[] {
+  const id = filteredId(runtime.sandboxes, filter?.id ?? '');
   return [...runtime.sandboxes.values()]
     .map(({ record }) => record)
     .filter(
       (record) =>
         record.phase !== 'creating' &&
+        (id === undefined || record.id === id) &&
         (filter === null ||
-          (matchesId(record.id, filter.id) &&
-            (filter.state === null || filter.state.state === sandboxState(record)) &&
+          ((filter.state === null || filter.state.state === sandboxState(record)) &&
             matchesLabels(record.config.labels, filter.label_selector))),
     );
 }

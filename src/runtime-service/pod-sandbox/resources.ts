@@ -22,6 +22,16 @@ export function sandboxPins(runtime: Runtime, record: SandboxRecord): SandboxPin
   };
 }
 
+/** The lock under which a sandbox's shared PID namespace is made and unmade. */
+export function pidLock(sandboxId: string): string {
+  return `${sandboxId}/pid`;
+}
+
+/** The name of an object whose creation failed and could not be undone: the one asked for is free again. */
+export function failedName(id: string): string {
+  return `failed_${id}`;
+}
+
 /** The reaper of a shared PID namespace has a cgroup of its own beside the containers'. */
 export function reaperCgroup(record: SandboxRecord): string {
   return join(record.cgroup.path, 'berth-reaper');
@@ -56,6 +66,12 @@ export function networkRequest(runtime: Runtime, record: SandboxRecord): PodNetw
   };
 }
 
+/** Of the directories that Berth made for this sandbox those that no other sandbox lives in, deepest first. */
+function unusedCgroups(runtime: Runtime, record: SandboxRecord): string[] {
+  const others = [...runtime.sandboxes.values()].filter((other) => other.record.id !== record.id).map((other) => `${other.record.cgroup.path}/`);
+  return record.cgroup.made.filter((directory) => !others.some((path) => path.startsWith(`${directory}/`))).toReversed();
+}
+
 /** Releases the entries of the sandbox's ledger in reverse; returns what could not be released. */
 export function releaseSandbox(
   runtime: Runtime,
@@ -71,7 +87,7 @@ export function releaseSandbox(
     }
     if (entry === 'cgroup') {
       await runtime.cgroups.remove(record.cgroup.own ? record.cgroup.path : reaperCgroup(record), signal);
-      for (const directory of record.cgroup.made.toReversed()) await runtime.cgroups.removeIfEmpty(directory);
+      for (const directory of unusedCgroups(runtime, record)) await runtime.cgroups.removeIfEmpty(directory);
     }
   };
   return releaseEntries(entries, release, runtime.log.child({ sandbox: record.id }));

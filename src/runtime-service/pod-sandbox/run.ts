@@ -5,17 +5,23 @@ import type { RuntimeHandlers } from '../../cri-server/handlers.ts';
 import { cgroupWrites } from '../../cgroup/limits.ts';
 import { BerthError, wrapError } from '../../errors/catalogue.ts';
 import { NativeFailure } from '../../shim/channel.ts';
+import type { PodNetworkResult } from '../../pod-network/pod-network.ts';
 import { toBerthError } from '../../shim/native-error.ts';
+import { fingerprint } from '../../state/fingerprint.ts';
 import { newId } from '../../state/ids.ts';
 import { sandboxName, sandboxTo } from '../../state/sandbox.ts';
 import type { SandboxRecord } from '../../state/sandbox.ts';
+import { allSettled } from '../../state/settled.ts';
 import type { Runtime, Sandbox } from '../runtime.ts';
 import { writeSandboxFiles } from './files.ts';
-import { makePinDirectories, networkRequest, reaperCgroup, releaseSandbox, sandboxPins } from './resources.ts';
+import { failedName, makePinDirectories, networkRequest, reaperCgroup, releaseSandbox, sandboxPins } from './resources.ts';
 import { namespaceOptions, validateSandbox } from './validate.ts';
 
 /** How long a sandbox may take to be made, in ms, whoever still waits for it. */
 const runDeadline = 240_000;
+
+/** How long the cgroup of a reaper that did not come up may take to empty, in ms. */
+const reaperPatience = 10_000;
 
 /** Bytes of /dev/shm, as Docker and containerd size it. */
 const shmSize = 64 << 20;
@@ -30,10 +36,11 @@ export function runPodSandbox(runtime: Runtime): RuntimeHandlers['RunPodSandbox'
   return async (request, context) => {
     const config = validateSandbox(request.config, request.runtime_handler);
     const name = sandboxName(config);
-    const id = await runtime.sandboxNames.make(name, newId(), JSON.stringify(request), context.signal, (newSandboxId) =>
-      make(runtime, initialRecord(runtime, newSandboxId, name, config, request.runtime_handler)),
+    const sandboxId = await runtime.sandboxNames.make(name, newId(), fingerprint(request), context.signal, (id) =>
+      // Locked, so that a Stop or Remove finds it whole or not at all.
+      runtime.locks.run(id, undefined, () => make(runtime, initialRecord(runtime, id, name, config, request.runtime_handler))),
     );
-    return { pod_sandbox_id: id };
+    return { pod_sandbox_id: sandboxId };
   };
 }
 
@@ -59,7 +66,7 @@ function initialRecord(runtime: Runtime, id: string, name: string, config: PodSa
 
 async function make(runtime: Runtime, initial: SandboxRecord): Promise<void> {
   const made = await cgroupsToMake(runtime, initial.cgroup.path);
-  const sandbox: Sandbox = { record: { ...initial, cgroup: { ...initial.cgroup, made } } };
+  const sandbox: Sandbox = { record: { ...initial, cgroup: { ...initial.cgroup, made } }, stopping: false };
   runtime.sandboxes.set(initial.id, sandbox);
   const signal = AbortSignal.timeout(runDeadline);
   try {
@@ -68,7 +75,7 @@ async function make(runtime: Runtime, initial: SandboxRecord): Promise<void> {
     const error = cause instanceof NativeFailure
       ? toBerthError(`run sandbox ${initial.id}`, cause.detail)
       : wrapError(`run sandbox ${initial.id}`, cause);
-    await undo(runtime, sandbox);
+    await undo(runtime, sandbox).catch((err: unknown) => runtime.log.error({ err, sandbox: initial.id }, 'a failed sandbox cannot be undone'));
     throw error;
   }
 }
@@ -76,17 +83,23 @@ async function make(runtime: Runtime, initial: SandboxRecord): Promise<void> {
 async function setUp(runtime: Runtime, sandbox: Sandbox, signal: AbortSignal): Promise<void> {
   const { record } = sandbox;
   await runtime.sandboxStore.save(record);
-  const files = writeSandboxFiles(runtime.sandboxStore.directoryOf(record.id), record.hostname, record.config);
-  files.catch(() => undefined);
-  await makeCgroups(runtime, record);
-  await makeNamespaces(runtime, record, signal);
-  const network = record.ledger.includes('network')
-    ? await runtime.network.setUp(networkRequest(runtime, record), signal)
-    : { ips: [], cniResult: null };
-  await files;
+  let network: PodNetworkResult = { ips: [], cniResult: null };
+  await allSettled([
+    writeSandboxFiles(runtime.sandboxStore.directoryOf(record.id), record.hostname, record.config),
+    makeIsolation(runtime, record, signal).then((result) => {
+      network = result;
+    }),
+  ]);
   const ready = sandboxTo(record, 'ready', { ips: network.ips, cniResult: network.cniResult });
   await runtime.sandboxStore.save(ready);
   sandbox.record = ready;
+}
+
+async function makeIsolation(runtime: Runtime, record: SandboxRecord, signal: AbortSignal): Promise<PodNetworkResult> {
+  await makeCgroups(runtime, record);
+  await makeNamespaces(runtime, record, signal);
+  if (!record.ledger.includes('network')) return { ips: [], cniResult: null };
+  return runtime.network.setUp(networkRequest(runtime, record), signal);
 }
 
 /** Directories that are missing, or that another sandbox made: whichever goes last removes them. */
@@ -124,34 +137,39 @@ async function makeNamespaces(runtime: Runtime, record: SandboxRecord, signal: A
   );
 }
 
-/** Takes everything back. What cannot be taken back keeps the sandbox listed, not ready, for Stop and Remove to retry. */
+/**
+ * Takes everything back. What cannot be taken back keeps the sandbox listed, not ready, for Stop and Remove
+ * to retry, but not under its name, which a new attempt may take.
+ */
 async function undo(runtime: Runtime, sandbox: Sandbox): Promise<void> {
-  const { left } = await releaseSandbox(runtime, sandbox.record, sandbox.record.ledger);
+  const { id, ledger } = sandbox.record;
+  const { left } = await releaseSandbox(runtime, sandbox.record, ledger);
   if (left.length === 0) {
-    runtime.sandboxes.delete(sandbox.record.id);
-    await runtime.sandboxStore.remove(sandbox.record.id);
+    runtime.sandboxes.delete(id);
+    await runtime.sandboxStore.remove(id);
     return;
   }
-  sandbox.record = sandboxTo(sandbox.record, 'stopped', { ledger: left });
+  sandbox.record = sandboxTo(sandbox.record, 'stopped', { ledger: left, name: failedName(id) });
   await runtime.sandboxStore.save(sandbox.record);
 }
 
 /**
- * Makes sure that the sandbox has a shared PID namespace. A pod asked for without one gets it with the
+ * Makes sure that the sandbox has a shared PID namespace. The caller holds the lock that `pidLock` names, as a
+ * stop does while it unpins the namespaces. A pod asked for without one gets it with the
  * first container that wants to share.
  */
 export async function ensureSharedPid(runtime: Runtime, sandbox: Sandbox, signal: AbortSignal): Promise<string> {
   const { record } = sandbox;
   const pid = sandboxPins(runtime, record).pid;
   const cgroup = reaperCgroup(record);
+  if (record.phase !== 'ready' || sandbox.stopping) throw new BerthError('SANDBOX_NOT_READY', `sandbox ${record.id} is not ready`);
   if (await runtime.cgroups.exists(cgroup)) return pid;
-  if (record.phase !== 'ready') throw new BerthError('SANDBOX_NOT_READY', `sandbox ${record.id} is not ready`);
   await runtime.cgroups.create(cgroup, []);
   try {
     const none = { net: '', ipc: '', uts: '', user: '', shm: '' };
     await runtime.launcher.createSandbox({ ...none, pid, id: record.id, hostname: '', sysctls: {}, shmSize: 0, cgroup }, signal);
   } catch (cause) {
-    await runtime.cgroups.remove(cgroup, signal);
+    await runtime.cgroups.remove(cgroup, AbortSignal.timeout(reaperPatience));
     throw cause;
   }
   return pid;

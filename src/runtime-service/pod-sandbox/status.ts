@@ -14,7 +14,9 @@ export function podSandboxStatus(runtime: Runtime): RuntimeHandlers['PodSandboxS
     return {
       status: sandboxStatus(record),
       info: request.verbose ? { info: JSON.stringify(sandboxInfo(runtime, record)) } : {},
-      containers_statuses: containersOf(runtime, record.id).map((container) => containerStatus(runtime, container.record)),
+      containers_statuses: containersOf(runtime, record.id)
+        .filter((container) => container.record.phase !== 'creating')
+        .map((container) => containerStatus(runtime, container.record)),
       timestamp: String(runtime.clock.nowNanos()),
     };
   };

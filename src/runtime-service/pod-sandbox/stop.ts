@@ -5,7 +5,7 @@ import { sandboxTo } from '../../state/sandbox.ts';
 import { killContainer } from '../container/kill.ts';
 import { containersOf } from '../runtime.ts';
 import type { Runtime, Sandbox } from '../runtime.ts';
-import { releaseSandbox } from './resources.ts';
+import { pidLock, releaseSandbox } from './resources.ts';
 
 /**
  * StopPodSandbox: ends the sandbox's processes by force and gives back its network. "This call is
@@ -27,12 +27,13 @@ const releasedByStop: readonly LedgerEntry[] = ['namespaces', 'network'];
 
 /** Stops a sandbox whose lock is held. Rejects when something could not be released; a repeated call tries that again. */
 export async function stopSandbox(runtime: Runtime, sandbox: Sandbox): Promise<void> {
+  sandbox.stopping = true;
   const { record } = sandbox;
   const held = record.ledger.filter((entry) => releasedByStop.includes(entry));
   const containers = containersOf(runtime, record.id);
   if (record.phase === 'stopped' && held.length === 0 && containers.every(({ record: { phase } }) => phase === 'exited')) return;
   await Promise.all(containers.map((container) => killContainer(runtime, container)));
-  const { left, errors } = await releaseSandbox(runtime, record, held);
+  const { left, errors } = await runtime.locks.run(pidLock(record.id), undefined, () => releaseSandbox(runtime, record, held));
   const others = record.ledger.filter((entry) => !releasedByStop.includes(entry));
   sandbox.record = sandboxTo(record, 'stopped', { ledger: [...others, ...left] });
   await runtime.sandboxStore.save(sandbox.record);

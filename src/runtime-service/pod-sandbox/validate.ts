@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { PodSandboxConfig__Output } from '../../cri-server/generated/runtime/v1/PodSandboxConfig.ts';
 import type { NamespaceOption__Output } from '../../cri-server/generated/runtime/v1/NamespaceOption.ts';
 import { cgroupWrites } from '../../cgroup/limits.ts';
@@ -10,6 +11,7 @@ export function validateSandbox(config: PodSandboxConfig__Output | null, runtime
   validateMetadata(config);
   validateHostname(config);
   validatePorts(config);
+  validateDns(config);
   const options = namespaceOptions(config);
   validateNamespaces(options);
   validateSysctls(config, options);
@@ -59,8 +61,17 @@ function validatePorts(config: PodSandboxConfig__Output): void {
       if (port[key] < 0 || port[key] > 65_535) throw invalidField(`${field}.${key}`, `${port[key]} is not between 0 and 65535`);
     }
     if (port.host_port !== 0 && port.container_port === 0) throw invalidField(`${field}.container_port`, 'is 0');
-    if (port.host_ip !== '' && !/^[0-9a-fA-F:.]+$/.test(port.host_ip)) {
+    if (port.host_ip !== '' && isIP(port.host_ip) === 0) {
       throw invalidField(`${field}.host_ip`, `"${port.host_ip}" is not an IP address`);
+    }
+  }
+}
+
+/** Each becomes a word of a line of resolv.conf(5). */
+function validateDns(config: PodSandboxConfig__Output): void {
+  for (const list of ['servers', 'searches', 'options'] as const) {
+    for (const [index, word] of (config.dns_config?.[list] ?? []).entries()) {
+      if (!/^\S+$/.test(word)) throw invalidField(`config.dns_config.${list}[${index}]`, `"${word}" is empty or holds a space`);
     }
   }
 }

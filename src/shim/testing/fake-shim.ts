@@ -1,4 +1,4 @@
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { join } from 'node:path';
@@ -82,9 +82,9 @@ export class FakeShim {
     for (const socket of this.#sockets) socket.end();
   }
 
-  async remove(): Promise<void> {
-    this.close();
-    await rm(this.stateDir, { recursive: true, force: true });
+  /** Closes its connections and goes on listening. */
+  drop(): void {
+    for (const socket of this.#sockets) socket.end();
   }
 
   #json(): object {
