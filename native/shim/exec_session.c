@@ -1,42 +1,18 @@
-#include "exec_session.h"
+#include "exec_state.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/pidfd.h>
 #include <unistd.h>
 
 #include "../common/protocol.h"
-#include "../common/request.h"
-#include "../common/scope.h"
-#include "../common/spawn.h"
 #include "child.h"
-#include "leaf.h"
 
 /* After the process itself is gone, for background children that hold its output open. */
 #define DRAIN_MS 2000
 
-struct exec_session {
-	struct exec_session *next;
-	struct shim *shim;
-	struct client *client;   /* NULL once disconnected or refused */
-	uint32_t id;
-	pid_t pid;
-	int leaf;                /* its cgroup, -1: none */
-	char leaf_name[LEAF_NAME_SIZE];
-	struct watch exit;       /* pidfd */
-	struct watch report;
-	struct stdio stdio;
-	struct stream out, err;
-	struct input in;
-	struct timer drain;
-	bool gone;
-	bool killed;             /* its whole leaf was */
-	int exit_code, signal;
-};
-
-static void exec_free(struct exec_session *exec)
+void exec_free(struct exec_session *exec)
 {
 	struct exec_session **link = &exec->shim->execs;
 	struct loop *loop = &exec->shim->loop;
@@ -60,7 +36,7 @@ static void exec_free(struct exec_session *exec)
 	free(exec);
 }
 
-static void kill_leaf(struct exec_session *exec)
+void exec_kill(struct exec_session *exec)
 {
 	exec->killed = true;
 	if (exec->leaf >= 0)
@@ -222,7 +198,7 @@ static void exit_ready(struct watch *watch, uint32_t events)
 	maybe_finish(exec);
 }
 
-static int watch_all(struct exec_session *exec)
+int exec_watch(struct exec_session *exec)
 {
 	struct loop *loop = &exec->shim->loop;
 	struct stdio *stdio = &exec->stdio;
@@ -240,7 +216,7 @@ static int watch_all(struct exec_session *exec)
 	return result < 0 ? result : watch_set(loop, &exec->exit, EPOLLIN);
 }
 
-static struct exec_session *exec_new(struct client *client, uint32_t id)
+struct exec_session *exec_new(struct client *client, uint32_t id)
 {
 	struct exec_session *exec = calloc(1, sizeof(*exec));
 
@@ -263,122 +239,6 @@ static struct exec_session *exec_new(struct client *client, uint32_t id)
 	client->shim->execs = exec;
 	client->exec = exec;
 	return exec;
-}
-
-struct exec_options {
-	struct exec_request request;
-	bool with_stdin;
-	long long columns, rows;
-};
-
-__attribute__((noreturn)) static void exec_child(const struct exec_session *exec, const struct exec_options *options,
-						  int report_fd)
-{
-	int keep[2] = { report_fd, exec->shim->init.exit.fd };
-	struct error err;
-
-	child_enter(&exec->stdio, keep, 2, exec->shim->bundle);
-	setup_exec(exec->shim->bundle, &exec->shim->result, keep[1], &options->request, &err);
-	child_fail(keep[0], &err);
-}
-
-static int open_streams(struct exec_session *exec, const struct exec_options *options, struct error *err)
-{
-	const struct resolved_user *user = &exec->shim->result.user;
-	int ptmx = options->request.terminal ? stdio_container_ptmx(exec->shim->init.pid, err) : -1;
-	int result;
-
-	if (options->request.terminal && ptmx < 0)
-		return ptmx;
-	result = stdio_open(&exec->stdio, options->request.terminal, options->with_stdin, ptmx, err);
-	if (result < 0)
-		return result;
-	if (options->request.terminal && options->columns > 0 && options->rows > 0)
-		stdio_resize(exec->stdio.out, (unsigned short)options->columns, (unsigned short)options->rows);
-	stdio_own(&exec->stdio, user->uid, user->gid);
-	return 0;
-}
-
-static int launch(struct exec_session *exec, const struct exec_options *options, struct error *err)
-{
-	struct shim *shim = exec->shim;
-	struct spawn how = { .cgroup = -1 };
-	struct child_pipe report = { -1, -1 };
-	int result = open_streams(exec, options, err);
-
-	result = result < 0 ? result : child_pipe_open(&report, true, err);
-	if (result == 0 && shim->cgroup >= 0)
-		result = exec->leaf = leaf_create(shim->cgroup, ++shim->exec_number, exec->leaf_name, err);
-	if (result >= 0) {
-		how.cgroup = exec->leaf;
-		exec->pid = spawn(&how, &exec->exit.fd);
-		if (exec->pid == 0)
-			exec_child(exec, options, report.writer);
-		result = exec->pid < 0 ?
-				 error_set(err, -exec->pid, "clone", "", "clone3: %s", strerror(-exec->pid)) : 0;
-	}
-	if (result == 0) {
-		exec->report.fd = take_fd(&report.reader);
-		result = watch_all(exec);
-		if (result < 0) {
-			kill_leaf(exec);
-			error_set(err, -result, "stdio", "", "epoll_ctl: %s", strerror(-result));
-		}
-	}
-	child_pipe_close(&report);
-	return result;
-}
-
-/* The array is the caller's; its strings belong to `object`. */
-static int parse_arguments(const json_t *object, char ***out, struct error *err)
-{
-	const json_t *args = json_object_get(object, "args");
-	size_t count = json_array_size(args);
-	char **list;
-
-	if (count == 0)
-		return error_set(err, EINVAL, "command", "", "args: at least one string expected");
-	list = calloc(count + 1, sizeof(*list));
-	if (list == NULL)
-		return error_set(err, ENOMEM, "command", "", "no memory for the arguments");
-	for (size_t i = 0; i < count; i++) {
-		list[i] = (char *)json_string_value(json_array_get(args, i));
-		if (list[i] == NULL) {
-			free(list);
-			return error_set(err, EINVAL, "command", "", "args: entry %zu is no string", i);
-		}
-	}
-	*out = list;
-	return 0;
-}
-
-int exec_begin(struct client *client, uint32_t id, const json_t *object, struct error *err)
-{
-	struct shim *shim = client->shim;
-	struct exec_options options = { 0 };
-	scope_free char **args = NULL;
-	struct exec_session *exec;
-	int result = parse_arguments(object, &args, err);
-
-	result = result < 0 ? result : request_bool(object, "terminal", &options.request.terminal, err);
-	result = result < 0 ? result : request_bool(object, "stdin", &options.with_stdin, err);
-	result = result < 0 ? result : request_integer(object, "columns", 0, 0, 65535, &options.columns, err);
-	result = result < 0 ? result : request_integer(object, "rows", 0, 0, 65535, &options.rows, err);
-	if (result < 0)
-		return result;
-	if (shim->status.state != STATE_RUNNING || shim->init.gone)
-		return error_set(err, ESRCH, "exec", "", "the container is not running");
-	options.request.args = args;
-	exec = exec_new(client, id);
-	if (exec == NULL)
-		return error_set(err, ENOMEM, "exec", "", "no memory");
-	result = launch(exec, &options, err);
-	if (result < 0) {
-		stdio_close(&exec->stdio);
-		exec_free(exec);
-		shim_sweep(shim, false);
-	}
-	return result;
 }
 
 void exec_input(struct exec_session *exec, const struct frame *frame)
@@ -411,7 +271,7 @@ void exec_resume(struct exec_session *exec)
 void exec_disconnected(struct exec_session *exec)
 {
 	exec->client = NULL;
-	kill_leaf(exec);
+	exec_kill(exec);
 	/* Nobody reads any more; what still writes is killed with the leaf. */
 	stream_drop(&exec->out);
 	stream_drop(&exec->err);
@@ -422,7 +282,7 @@ void exec_abandon_all(struct shim *shim)
 {
 	for (struct exec_session *exec = shim->execs, *next; exec != NULL; exec = next) {
 		next = exec->next;
-		kill_leaf(exec);
+		exec_kill(exec);
 		if (client_full(exec))
 			channel_break(&exec->client->channel);
 	}
