@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -96,6 +98,7 @@ void world_create(struct world *world, const struct launch *launch, struct peer 
 	peer_call(&world->launcher, MESSAGE_CONTAINER_CREATE,
 		  json_pack("{s:s,s:s,s:s}", "id", CONTAINER_ID, "bundle", world->fixture.bundle, "stateDir", world->state), state);
 	check("the launcher forks a shim", state->type == MESSAGE_OK && message_number(state, "pid") > 0);
+	world->shim_pid = (pid_t)message_number(state, "pid");
 	peer_connect(shim, world->state);
 	peer_call(shim, MESSAGE_SUBSCRIBE, json_object(), state);
 	while (strcmp(message_text(state, "state"), "creating") == 0)
@@ -131,6 +134,16 @@ void await_end(struct peer *shim, struct message *last)
 	peer_close(shim);
 }
 
+/* Also true of a process that nobody has reaped. */
+static void await_process(pid_t pid)
+{
+	struct pollfd pidfd = { .fd = pidfd_open(pid, 0), .events = POLLIN };
+
+	check("the shim leaves", pidfd.fd < 0 || poll(&pidfd, 1, 60000) == 1);
+	if (pidfd.fd >= 0)
+		close(pidfd.fd);
+}
+
 void world_check_gone(struct world *world)
 {
 	/* The last process may still be on its way out of the kernel. */
@@ -138,6 +151,8 @@ void world_check_gone(struct world *world)
 		usleep(1000);
 	check("nothing is left in the cgroup", access(world->cgroup, F_OK) < 0);
 	check("nobody listens any more", peer_dial(world->state) < 0);
+	/* Its descriptors are closed one after the other, the test's connection not last. */
+	await_process(world->shim_pid);
 }
 
 void world_kill(struct world *world, struct peer *shim)

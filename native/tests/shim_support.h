@@ -14,6 +14,7 @@ struct world {
 	char base_cgroup[200], cgroup[232];
 	char state[96], log[96];
 	unsigned count;
+	pid_t shim_pid;          /* of the last container */
 };
 
 /* Ends the test as skipped where there is no root or cgroup v2. */

@@ -149,6 +149,25 @@ static void test_terminal(struct world *world)
 	world_check_gone(world);
 }
 
+/* It may hold the output up while the container runs, not its end. */
+static void test_deaf_client(struct world *world)
+{
+	struct launch launch = { .script = "exec yes" };
+	struct peer shim, deaf;
+
+	world_create(world, &launch, &shim, &message);
+	peer_connect(&deaf, world->state);
+	peer_send(&deaf, MESSAGE_ATTACH, json_pack("{s:b,s:b,s:b}", "stdin", 0, "stdout", 1, "stderr", 1));
+	check("a client attaches", peer_receive(&deaf, &message) && message.type == MESSAGE_OK);
+	peer_call(&shim, MESSAGE_START, json_object(), &message);
+	check("it starts", message.type == MESSAGE_OK);
+	while (!world_log_has(world, " stdout F y\n"))
+		usleep(1000);
+	/* It does not read from here on. */
+	world_kill(world, &shim);
+	peer_close(&deaf);
+}
+
 static void expect_cut(struct world *world, const char *title, const void *bytes, size_t size)
 {
 	struct peer peer = { .fd = peer_dial(world->state) };
@@ -227,6 +246,7 @@ int main(void)
 	test_reopen(&world);
 	test_attach(&world);
 	test_terminal(&world);
+	test_deaf_client(&world);
 	test_abuse(&world);
 	test_launcher_death(&world);
 	message_free(&message);
