@@ -119,7 +119,7 @@ static int unpack_hard_link(struct unpacking *unpacking, const char *target, con
 	if (result < 0)
 		return result;
 	if (*to.name == '\0')
-		return error_set(err, EPERM, "entry", name, "a hard link to the layer's root");
+		return error_set(err, EISDIR, "entry", name, "a hard link to the layer's root");
 	/* The second lookup may drop the first one's descriptor from the cache. */
 	scope_fd int target_fd = fcntl(to.parent_fd, F_DUPFD_CLOEXEC, 0);
 	if (target_fd < 0)
@@ -138,6 +138,9 @@ static int unpack_hard_link(struct unpacking *unpacking, const char *target, con
 		if (linkat(target_fd, to.name, from.parent_fd, from.name, 0) == 0)
 			return 0;
 	}
+	/* linkat(2): of a directory; and that is the layer's fault, not a lack of rights. */
+	if (errno == EPERM)
+		return error_set(err, EISDIR, "entry", name, "a hard link to a directory");
 	return tree_error(err, name, "cannot make the hard link");
 }
 
