@@ -2,6 +2,7 @@
 
 import { spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -99,12 +100,33 @@ export async function prepareDaemon(options: DaemonOptions = {}): Promise<Daemon
     kill: () => halt('SIGKILL'),
     setRegistry,
     dispose: async () => {
+      if (child !== undefined) await removePods(socket).catch(() => undefined);
       await halt('SIGTERM');
+      unmountBelow(directory);
       spawnSync('ip', ['link', 'delete', network.bridge], { stdio: 'ignore' });
       await rm(directory, { recursive: true, force: true });
     },
   };
   return daemon;
+}
+
+/** After a failure there may be pods, and with their processes they would outlive the daemon. */
+async function removePods(socket: string): Promise<void> {
+  const cri = connectCri(socket);
+  try {
+    for (const { id } of (await cri.call('ListPodSandbox', {})).items) {
+      await cri.call('StopPodSandbox', { pod_sandbox_id: id });
+      await cri.call('RemovePodSandbox', { pod_sandbox_id: id });
+    }
+  } finally {
+    cri.close();
+  }
+}
+
+/** What a failed run has left mounted would keep the directory from being deleted. */
+function unmountBelow(directory: string): void {
+  const table = readFileSync('/proc/self/mountinfo', 'utf8').split('\n').map((line) => line.split(' ')[4] ?? '');
+  for (const at of table.filter((mount) => mount.startsWith(`${directory}/`)).reverse()) spawnSync('umount', ['-l', at], { stdio: 'ignore' });
 }
 
 function launch(flags: readonly string[], log: string[], env: Readonly<Record<string, string>>): ChildProcess {

@@ -29,11 +29,12 @@ export interface Registry extends PushTarget {
   stop(): Promise<void>;
 }
 
-export async function startRegistry(auth: RegistryAuth = { kind: 'none' }): Promise<Registry> {
+/** `storage` serves a directory that is already filled, and leaves it as it is. */
+export async function startRegistry(auth: RegistryAuth = { kind: 'none' }, storage?: string): Promise<Registry> {
   const directory = await mkdtemp(path.join(tmpdir(), 'berth-registry-'));
   const configFile = path.join(directory, 'config.json');
   // YAML is a superset of JSON.
-  await writeFile(configFile, JSON.stringify(await configuration(directory, auth)));
+  await writeFile(configFile, JSON.stringify(await configuration(directory, auth, storage)));
   const child = spawn('docker-registry', ['serve', configFile], { stdio: ['ignore', 'pipe', 'pipe'], cwd: directory });
   const log: string[] = [];
   try {
@@ -56,14 +57,14 @@ export async function startRegistry(auth: RegistryAuth = { kind: 'none' }): Prom
   }
 }
 
-async function configuration(directory: string, auth: RegistryAuth): Promise<object> {
+async function configuration(directory: string, auth: RegistryAuth, storage: string | undefined): Promise<object> {
   return {
     version: '0.1',
     log: { level: 'info', accesslog: { disabled: false } },
     storage: {
-      filesystem: { rootdirectory: path.join(directory, 'storage') },
+      filesystem: { rootdirectory: storage ?? path.join(directory, 'storage') },
       delete: { enabled: true },
-      maintenance: { uploadpurging: { enabled: false } },
+      maintenance: { uploadpurging: { enabled: false }, readonly: { enabled: storage !== undefined } },
     },
     http: { addr: '127.0.0.1:0' },
     ...(await authSection(directory, auth)),

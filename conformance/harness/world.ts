@@ -28,12 +28,13 @@ export function requireWorld(): void {
 
 const setUp = (pid: boolean): string => [
   'set -e',
+  // Shared, as on a node that systemd has set up, but with nobody outside of this world.
+  'mount --make-rshared /',
   'ip link set lo up',
   'sysctl -qw net.ipv4.ip_forward=1 || true',
   `hostname ${WORLD_HOSTNAME}`,
   'mkdir -p /run/netns /var/lib/cni',
   'mount -t tmpfs -o mode=755 berth-world /run/netns',
-  'mount --make-shared /run/netns',
   'mount -t tmpfs -o mode=755 berth-world /var/lib/cni',
   // PID 1 has to reap orphans, and the shell does while it waits; elsewhere it would only swallow signals.
   pid ? 'set +e; "$@"; exit $?' : 'exec "$@"',
