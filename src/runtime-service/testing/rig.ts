@@ -188,7 +188,9 @@ export class Rig {
         for (const path of parents(directory)) directories.add(path);
         this.limits.set(directory, writes.map(({ file, value }) => `${file}=${value}`));
       },
-      kill: async (directory) => void (await this.shims.get(basename(directory))?.exit(137, 9)),
+      kill: async (directory) => {
+        await this.shims.get(basename(directory))?.exit(137, 9);
+      },
       remove: async (directory) => {
         await this.#pass('cgroups.remove');
         for (const path of [...directories]) if (path === directory || path.startsWith(`${directory}/`)) directories.delete(path);

@@ -1,0 +1,84 @@
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { imageConfig, mount, resources, security, storedConfig } from '../testing/requests.ts';
+import { berthConfig, ociConfig, writeBundle } from './bundle.ts';
+import type { BundleInput } from './bundle.ts';
+
+const input = (changes: Partial<BundleInput> = {}): BundleInput => ({
+  id: 'a'.repeat(64),
+  config: storedConfig(),
+  image: imageConfig({ user: 'web' }),
+  hostname: 'h',
+  namespaces: [{ type: 'mount' }, { type: 'network', path: '/run/netns/x' }],
+  mounts: { hosts: '/s/hosts', hostname: '/s/hostname', resolvConf: '/s/resolv.conf', shm: '/s/shm' },
+  devices: { devices: [], rules: [{ allow: false, access: 'rwm' }] },
+  cgroup: { path: '/sys/fs/cgroup/berth/x', relative: '/berth/x' },
+  rootfs: { lower: ['/top', '/bottom'], upper: '/u', work: '/w' },
+  logPath: '/log',
+  grantable: new Set(['CHOWN', 'KILL']),
+  maxOpenFiles: 1_000_000,
+  ...changes,
+});
+
+const secured = (changes: Parameters<typeof security>[0]) => input({ config: storedConfig({ linux: { resources: null, security_context: security(changes) } }) });
+
+test('config.json is a bundle of the OCI runtime spec', () => {
+  const config = storedConfig({ linux: { resources: resources({ oom_score_adj: '-997' }), security_context: security({ no_new_privs: true, readonly_rootfs: true }) }, mounts: [mount({ propagation: 'PROPAGATION_BIDIRECTIONAL' })] });
+  expect(ociConfig(input({ config }))).toMatchObject({
+    ociVersion: '1.2.0',
+    process: {
+      args: ['/entry', 'serve'],
+      cwd: '/',
+      terminal: false,
+      noNewPrivileges: true,
+      oomScoreAdj: -997,
+      capabilities: { bounding: ['CAP_CHOWN', 'CAP_KILL'], inheritable: [] },
+      rlimits: [{ type: 'RLIMIT_NOFILE', soft: 1024, hard: 524_288 }],
+    },
+    root: { path: 'rootfs', readonly: true },
+    linux: {
+      cgroupsPath: '/berth/x',
+      namespaces: [{ type: 'mount' }, { type: 'network', path: '/run/netns/x' }],
+      rootfsPropagation: 'rshared',
+      maskedPaths: expect.arrayContaining(['/proc/kcore', '/sys/firmware']) as string[],
+      readonlyPaths: expect.arrayContaining(['/proc/sys']) as string[],
+    },
+  });
+});
+
+test('masks are the request\'s where it has any, and none for a privileged container', () => {
+  expect(ociConfig(secured({ masked_paths: ['/proc/x'], readonly_paths: ['/proc/y'] }))).toMatchObject({ linux: { maskedPaths: ['/proc/x'], readonlyPaths: ['/proc/y'] } });
+  expect(ociConfig(secured({ privileged: true, masked_paths: ['/proc/x'] }))).toMatchObject({ linux: { maskedPaths: [], readonlyPaths: [] } });
+});
+
+test('limits of open files are never above what berthd has', () => {
+  expect(ociConfig(input({ maxOpenFiles: 512 }))).toMatchObject({ process: { rlimits: [{ soft: 512, hard: 512 }] } });
+});
+
+test('berth.json has what the OCI spec has no place for', () => {
+  expect(berthConfig(input({ config: storedConfig({ stdin: true, stdin_once: true }) }))).toEqual({
+    id: 'a'.repeat(64),
+    rootfs: { lower: ['/top', '/bottom'], upper: '/u', work: '/w', volatile: true },
+    log: { path: '/log' },
+    stdin: true,
+    stdinOnce: true,
+    cgroup: '/sys/fs/cgroup/berth/x',
+    user: { spec: 'web', group: -1, supplementalGroups: [], policy: 'merge' },
+  });
+  expect(berthConfig(input({ logPath: '' }))).toMatchObject({ log: null });
+});
+
+test('both files are written for root alone, beside an empty root', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'berth-bundle-'));
+  try {
+    await writeBundle(join(directory, 'b'), { oci: 1 }, { berth: 2 });
+    expect(JSON.parse(await readFile(join(directory, 'b/config.json'), 'utf8'))).toEqual({ oci: 1 });
+    expect(JSON.parse(await readFile(join(directory, 'b/berth.json'), 'utf8'))).toEqual({ berth: 2 });
+    for (const name of ['config.json', 'berth.json']) expect((await stat(join(directory, 'b', name))).mode & 0o777).toBe(0o600);
+    expect((await stat(join(directory, 'b/rootfs'))).isDirectory()).toBe(true);
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+});
