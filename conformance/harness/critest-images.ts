@@ -74,7 +74,7 @@ function nnp(): TarEntry {
   }
 }
 
-/** Under the names that critest looks for: the process "nginx: master process" and its PID file. */
+/** Under the names that critest looks for: a process "nginx" with "master process" in its command line, and its PID file. */
 function server(port: number): { layer: BuiltLayer; run: RunConfig } {
   const page = '<html><head><title>Welcome to nginx!</title></head><body><h1>Welcome to nginx!</h1></body></html>\n';
   const script = `#!/bin/sh\necho $$ > /var/run/nginx.pid\nhttpd -f -vv -p ${port} -h /www &\ntrap "kill $!; exit 0" TERM QUIT INT\nwait\n`;
@@ -83,9 +83,9 @@ function server(port: number): { layer: BuiltLayer; run: RunConfig } {
       dir('www'),
       file('www/index.html', page),
       dir('var/run'),
-      file('bin/nginx: master process', script, { mode: 0o755 }),
+      file('bin/nginx', script, { mode: 0o755 }),
     ]),
-    run: { Entrypoint: ['/bin/nginx: master process'], StopSignal: 'SIGQUIT' },
+    run: { Entrypoint: ['/bin/nginx', 'master process'], StopSignal: 'SIGQUIT' },
   };
 }
 

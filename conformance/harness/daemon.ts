@@ -22,6 +22,8 @@ export interface DaemonOptions {
   readonly registries?: Readonly<Record<string, string>>;
   /** False: an empty CNI directory, so that berthd offers its own network. */
   readonly cni?: boolean;
+  /** True: berthd has to enforce every limit, which takes a machine with all controllers. */
+  readonly enforceLimits?: boolean;
   readonly cniBinDir?: string;
   readonly logLevel?: 'debug' | 'info' | 'warn';
   readonly flags?: readonly string[];
@@ -72,7 +74,8 @@ export async function prepareDaemon(options: DaemonOptions = {}): Promise<Daemon
   const flags = [
     '--root', at('root'), '--state', at('state'), '--listen', socket,
     '--cni-conf-dir', at('cni'), '--cni-bin-dir', options.cniBinDir ?? '/usr/lib/cni', '--registry-config-dir', at('certs.d'),
-    '--stream-address', '127.0.0.1:0', '--metrics-address', '', '--log-level', options.logLevel ?? 'debug', '--allow-missing-controllers',
+    '--stream-address', '127.0.0.1:0', '--metrics-address', '', '--log-level', options.logLevel ?? 'debug',
+    ...(options.enforceLimits === true ? [] : ['--allow-missing-controllers']),
     ...(options.flags ?? []),
   ];
   const log: string[] = [];
