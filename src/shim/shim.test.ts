@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -101,7 +101,6 @@ test('connects however long the path is, and not when cancelled', async () => {
   const short = join(directory, 's');
   const long = new FakeShim(id, short);
   await long.listen();
-  const { symlink } = await import('node:fs/promises');
   await symlink(join(short, 'shim.sock'), join(deep, 'shim.sock'));
   (await connectShim(deep, id)).destroy();
   await expect(connectShim(short, id, AbortSignal.abort(new Error('enough')))).rejects.toThrow('enough');

@@ -15,6 +15,7 @@ interface State {
   finishedAt: string;
   exitCode: number;
   signal: number;
+  oomKilled: boolean;
   error: NativeError | null;
 }
 
@@ -36,7 +37,7 @@ export class FakeShim {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #subscribers = new Map<Socket, number>();
-  readonly status: State = { state: 'creating', pid: 4242, startedAt: '0', finishedAt: '0', exitCode: 0, signal: 0, error: null };
+  readonly status: State = { state: 'creating', pid: 4242, startedAt: '0', finishedAt: '0', exitCode: 0, signal: 0, oomKilled: false, error: null };
 
   constructor(id: string, stateDir: string) {
     this.id = id;
@@ -88,7 +89,7 @@ export class FakeShim {
   }
 
   #json(): object {
-    return { version: 1, id: this.id, shimPid: process.pid, createdAt: '500', oomKilled: false, user: { uid: 7, gid: 8, groups: [9] }, ...this.status };
+    return { version: 1, id: this.id, shimPid: process.pid, createdAt: '500', user: { uid: 7, gid: 8, groups: [9] }, ...this.status };
   }
 
   async #write(): Promise<void> {
