@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "../common/scope.h"
+#include "filter.h"
 
 /* glibc declares these in <sys/mount.h>, which cannot stand beside <linux/mount.h>. */
 int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data);
@@ -120,5 +121,7 @@ int confine(const char *dest, struct error *err)
 	if (setrlimit(RLIMIT_CORE, &no_core) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return error_errno(err, STEP, "", "cannot give up privileges");
 	result = drop_capabilities(err);
+	if (result == 0)
+		result = filter_install(err);
 	return result < 0 ? result : take_fd(&root);
 }
