@@ -54,14 +54,16 @@ bench: build
 conformance: build
 	@BERTHD=$(CURDIR)/dist/berthd node conformance/critest.ts --critest '$(or $(CRITEST),critest)' $(if $(FOCUS),--focus '$(FOCUS)')
 
-## vm           not there yet: run CMD in a virtual machine with a kernel of its own
-vm:
-	@echo "make vm: the virtual machine is not there yet; nothing was run" >&2; exit 2
+## vm           run CMD="…" as root in a virtual machine with cgroup v2 and AppArmor (docs/testing.md: INIT, DISK, …)
+vm: override export VM_COMMAND := $(value CMD)
+vm: setup
+	@node tools/vm/main.ts
 
-## test-vm      not there yet: the tests that need that kernel (limits, OOM, AppArmor, systemd)
-test-vm:
-	@echo "make test-vm: the virtual machine is not there yet; nothing was tested" >&2; exit 2
+## test-vm      the tests that need that kernel: limits, OOM, AppArmor, systemd (INIT and FOCUS choose some)
+test-vm: build
+	@node tools/vm/test.ts
 
-## clean        remove what was built, keep what was installed
+## clean        remove what was built, keep what was installed and the virtual machine's kernel (build/vm)
 clean:
-	rm -rf dist build src/cri-server/generated
+	rm -rf dist src/cri-server/generated
+	if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name vm -exec rm -rf {} +; fi

@@ -15,10 +15,23 @@ export default defineConfig({
         test: {
           name: 'scenario',
           include: ['conformance/**/*.test.ts'],
+          exclude: ['conformance/vm/**'],
           pool: 'forks',
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,
+          teardownTimeout: 30_000,
+        },
+      },
+      {
+        // What needs a kernel of its own: tools/vm/test.ts runs them, most of them inside of the machine.
+        test: {
+          name: 'vm',
+          include: ['conformance/vm/**/*.test.ts'],
+          pool: 'forks',
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
           teardownTimeout: 30_000,
         },
       },

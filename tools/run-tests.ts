@@ -1,5 +1,6 @@
 /**
- * `make test` after the build: native tests, unit tests, scenarios, each to its end whatever the others do.
+ * `make test` after the build: native tests, unit tests, scenarios, those in a virtual machine, each to its end
+ * whatever the others do.
  * The last line of the output, also in build/test-summary, is the sum: `N passed, N failed, N skipped`.
  */
 import { spawn } from 'node:child_process';
@@ -47,6 +48,12 @@ async function vitest(name: string, script: readonly string[], environment: Reco
   return settle(existsSync(report) ? countVitest(readFileSync(report, 'utf8')) : undefined, ok);
 }
 
+/** Boots machines of its own; where none can run it says why, and counts as skipped. */
+async function virtualMachine(): Promise<Counts> {
+  const { ok, output } = await run(process.execPath, ['tools/vm/test.ts', '--may-skip']);
+  return settle(countNative(output), ok);
+}
+
 function title(text: string): void {
   process.stdout.write(`\n== ${text}\n`);
 }
@@ -61,6 +68,8 @@ title('unit tests');
 results.push(['unit', await vitest('unit', ['node_modules/vitest/vitest.mjs', 'run', '--project', 'unit'], {})]);
 title('scenarios');
 results.push(['scenarios', await vitest('scenarios', ['conformance/run.ts'], { BERTHD: join(root, 'dist/berthd') })]);
+title('in a virtual machine');
+results.push(['vm', await virtualMachine()]);
 
 const total = sum(results.map(([, counts]) => counts));
 title(`all, in ${Math.round((performance.now() - started) / 1000)} s`);

@@ -70,10 +70,11 @@ test('AppArmor is on, and confines', async () => {
   const profile = path.join(directory, 'profile');
   const readHosts = ['-p', 'machine-test', '--', 'cat', '/etc/hosts'];
   try {
-    await writeFile(profile, 'profile machine-test {\n  file,\n  deny /etc/hosts r,\n}\n');
+    // Node's pipes are sockets, which a confined process may not keep without a rule.
+    await writeFile(profile, 'profile machine-test {\n  file,\n  unix,\n  deny /etc/hosts r,\n}\n');
     await run('apparmor_parser', ['--replace', '--skip-cache', profile]);
     await expect(run('aa-exec', readHosts)).rejects.toThrow(/Permission denied/);
-    await writeFile(profile, 'profile machine-test {\n  file,\n}\n');
+    await writeFile(profile, 'profile machine-test {\n  file,\n  unix,\n}\n');
     await run('apparmor_parser', ['--replace', '--skip-cache', profile]);
     expect((await run('aa-exec', readHosts)).stdout).toContain('localhost');
   } finally {
