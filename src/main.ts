@@ -22,6 +22,7 @@ import { createLogger, flushLogger } from './telemetry/logger.ts';
 import { startMetricsServer } from './telemetry/metrics-server.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { createNotifier } from './telemetry/notify.ts';
+import type { Notifier } from './telemetry/notify.ts';
 
 /** How long calls may go on after SIGTERM, in ms. */
 const shutdownGrace = 5_000;
@@ -69,38 +70,55 @@ async function suitableHierarchy(config: Config): Promise<CgroupHierarchy> {
   return hierarchy;
 }
 
-async function startDaemon(config: Config, hierarchy: CgroupHierarchy, log: Logger) {
+interface Daemon {
+  readonly address: string;
+  readonly notifier: Notifier;
+  close(): Promise<void>;
+}
+
+/** Builds the layers from below. What was built is taken down in reverse: by `close`, or at once when a later layer fails. */
+async function startDaemon(config: Config, hierarchy: CgroupHierarchy, log: Logger): Promise<Daemon> {
+  await using layers = new AsyncDisposableStack();
   const programs = nativePrograms(import.meta.url);
   const clock = systemClock();
   const metrics = createMetrics();
   await mkdir(config.root, { recursive: true, mode: 0o700 });
   await mkdir(config.state, { recursive: true, mode: 0o711 });
-  const launcher = startLauncher({ program: programs.shim, log });
-  const network = await createPodNetwork({ config, log, metrics, ownPluginDir: join(programs.net, '..'), clock });
-  const images = await createImageService({
-    root: config.root,
-    unpackProgram: programs.unpack,
-    registry: config.registry,
-    log,
-    clock,
-    containersDir: join(config.root, 'containers'),
-  });
+  const launcher = layers.adopt(startLauncher({ program: programs.shim, log }), (layer) => layer.close());
+  const network = layers.adopt(
+    await createPodNetwork({ config, log, metrics, ownPluginDir: join(programs.net, '..'), clock }),
+    (layer) => layer.close(),
+  );
+  const images = layers.adopt(
+    await createImageService({
+      root: config.root,
+      unpackProgram: programs.unpack,
+      registry: config.registry,
+      log,
+      clock,
+      containersDir: join(config.root, 'containers'),
+    }),
+    (layer) => layer.close(),
+  );
   const cgroups = createCgroups(hierarchy, log);
-  const runtime = await createRuntimeService({ config, log, clock, launcher, cgroups, network, images: images.provider });
+  const runtime = layers.adopt(
+    await createRuntimeService({ config, log, clock, launcher, cgroups, network, images: images.provider }),
+    (layer) => layer.close(),
+  );
   await images.removeUnused();
-  const endpoint = await startMetricsServer({ address: config.metricsAddress, registry: metrics, problem: () => undefined, log });
-  const server = await startCriServer({ listen: config.listen, handlers: { ...runtime.handlers, ...images.handlers }, log, metrics });
+  layers.adopt(
+    await startMetricsServer({ address: config.metricsAddress, registry: metrics, problem: () => undefined, log }),
+    (layer) => layer?.close(),
+  );
+  const server = layers.adopt(
+    await startCriServer({ listen: config.listen, handlers: { ...runtime.handlers, ...images.handlers }, log, metrics }),
+    (layer) => layer.close(shutdownGrace),
+  );
+  const built = layers.move();
   return {
     address: server.address,
     notifier: createNotifier({ environment: process.env, helper: programs.notify, log }),
-    async close() {
-      await server.close(shutdownGrace);
-      await endpoint?.close();
-      runtime.close();
-      await images.close();
-      await network.close();
-      launcher.close();
-    },
+    close: () => built.disposeAsync(),
   };
 }
 
