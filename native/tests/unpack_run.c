@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -62,8 +63,12 @@ static void run_program(struct run *run, const char *const *arguments, const str
 void run_layer(struct run *run, const struct bytes *input, const char *option, const char *value)
 {
 	signal(SIGPIPE, SIG_IGN);
-	snprintf(run->dest, sizeof(run->dest), "/tmp/berth-unpack-test-XXXXXX");
-	if (mkdtemp(run->dest) == NULL)
+	/* A directory in between, because the unpacker leaves a hint for the file system at its parent. */
+	snprintf(run->parent, sizeof(run->parent), "/tmp/berth-unpack-test-XXXXXX");
+	if (mkdtemp(run->parent) == NULL)
+		abort();
+	snprintf(run->dest, sizeof(run->dest), "%s/layer", run->parent);
+	if (mkdir(run->dest, 0700) < 0)
 		abort();
 	const char *const arguments[] = { "berth-unpack", "layer", "--dest", run->dest, option, value, NULL };
 	run_program(run, arguments, input);
@@ -154,5 +159,5 @@ void run_clean(struct run *run)
 	char dest[64];
 	snprintf(dest, sizeof(dest), "%s", run->dest);
 	run_command(run, "remove", dest);
-	CHECK(run->status == 0 && access(dest, F_OK) < 0);
+	CHECK(run->status == 0 && access(dest, F_OK) < 0 && rmdir(run->parent) == 0);
 }

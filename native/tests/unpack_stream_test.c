@@ -167,12 +167,16 @@ static void arguments(const struct bytes *tar)
 
 	run_layer(&run, tar, "--max-bytes", "-1");
 	CHECK(run_failed(&run, "args", "--max-bytes"));
+	struct run second;
 	close(open(in_dest(&run, "occupied"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-	char dest[64];
-	snprintf(dest, sizeof(dest), "%s", run.dest);
+	run_layer(&second, tar, "--dest", run.dest);
+	CHECK(run_failed(&second, "args", run.dest) && strstr(second.output, "not empty") != NULL);
+	run_clean(&second);
+	char gone[64];
+	snprintf(gone, sizeof(gone), "%s", run.dest);
 	run_clean(&run);
-	run_layer(&run, tar, "--dest", dest);
-	CHECK(run_failed(&run, "args", dest));
+	run_layer(&run, tar, "--dest", gone);
+	CHECK(run_failed(&run, "args", gone));
 	run_clean(&run);
 	run_layer(&run, tar, "--dest", "/proc/self");
 	CHECK(run_failed(&run, "args", "/proc/self"));

@@ -48,6 +48,7 @@ void zstd_frame(struct bytes *out, const void *data, size_t length);
 void zstd_bomb(struct bytes *out, size_t blocks);
 
 struct run {
+	char parent[48];
 	char dest[64];
 	int status; /* exit status, or -1 */
 	char output[4096];
