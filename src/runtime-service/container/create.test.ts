@@ -127,6 +127,21 @@ test('a sandbox that is stopped while a container is made in it stays without it
   expect(await rig.left()).toEqual([]);
 });
 
+test('a container whose set-up hangs ends with the stop of its pod', async () => {
+  const launched = Promise.withResolvers<void>();
+  rig.onLaunch = async (shim) => {
+    await shim.listen('creating');
+    launched.resolve();
+  };
+  const creation = rig.container(pod);
+  const failed = expect(creation).rejects.toThrow();
+  await launched.promise;
+  await rig.call('StopPodSandbox', { pod_sandbox_id: pod });
+  await failed;
+  await rig.call('RemovePodSandbox', { pod_sandbox_id: pod });
+  expect(await rig.left()).toEqual([]);
+});
+
 test('a sandbox that is removed while a container is made in it takes that with it', async () => {
   const launch = rig.holdAt('launcher.createContainer');
   const creation = rig.container(pod);

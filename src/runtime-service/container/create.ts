@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ContainerConfig__Output } from '../../cri-server/generated/runtime/v1/ContainerConfig.ts';
 import type { RuntimeHandlers } from '../../cri-server/handlers.ts';
 import type { CgroupWrite } from '../../cgroup/limits.ts';
@@ -154,13 +155,25 @@ async function launch(runtime: Runtime, container: Container, signal: AbortSigna
     const shim = await superviseShim(runtime, container, signal);
     status = await shim.created(signal);
   } catch (cause) {
-    // A shim that failed at once may be gone before anybody listened; it has left its word.
-    status = await readShimStatus(stateDir);
-    if (status?.error === undefined) throw cause;
+    status = await lastWord(stateDir);
+    if (status === undefined) throw cause;
   }
   if (status.error !== undefined) throw new NativeFailure(status.error);
   if (status.state !== 'created') throw new BerthError('CONTAINER_SETUP_FAILED', `the container's process ended before it was started`);
   return status;
+}
+
+/**
+ * What a shim that failed at once, before anybody listened, has left in its status.json. It stops listening
+ * before it writes that, so it is given a moment.
+ */
+async function lastWord(stateDir: string): Promise<ShimStatus | undefined> {
+  for (let wait = 1; wait <= 64; wait *= 2) {
+    const status = await readShimStatus(stateDir);
+    if (status?.error !== undefined) return status;
+    await sleep(wait);
+  }
+  return undefined;
 }
 
 /**

@@ -1,4 +1,5 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { containerConfig } from '../testing/requests.ts';
 import { Rig } from '../testing/rig.ts';
 
 let rig: Rig;
@@ -92,6 +93,41 @@ test('a shim that closes its connection and lives is connected to again', async 
   expect(await statusOf()).toMatchObject({ state: 'CONTAINER_RUNNING' });
   await stop('0');
   expect(await statusOf()).toMatchObject({ state: 'CONTAINER_EXITED', exit_code: 137 });
+});
+
+test('a shim that hangs does not hold up its container once no process of that is left', async () => {
+  const timeout = AbortSignal.timeout.bind(AbortSignal);
+  const impatient = vi.spyOn(AbortSignal, 'timeout').mockImplementation((milliseconds) => timeout(Math.min(milliseconds, 20)));
+  rig.shim(id).deaf = true;
+  rig.hooks.set('cgroups.remove', () => Promise.reject(new Error('a process is left')));
+  await expect(stop('0')).rejects.toMatchObject({ code: 'SHIM_UNAVAILABLE' });
+  expect(await statusOf()).toMatchObject({ state: 'CONTAINER_RUNNING' });
+  rig.hooks.clear();
+  await stop('0');
+  expect(await statusOf()).toMatchObject({ state: 'CONTAINER_EXITED', exit_code: 255, reason: 'Unknown' });
+  impatient.mockRestore();
+  await rig.call('RemovePodSandbox', { pod_sandbox_id: pod });
+  expect(await rig.left()).toEqual([]);
+});
+
+test('stop, removal and a second removal at once all succeed', async () => {
+  rig.shim(id).endsOn = [];
+  await Promise.all([
+    stop('3000'),
+    rig.call('RemoveContainer', { container_id: id }),
+    rig.call('RemoveContainer', { container_id: id }),
+    rig.call('StopPodSandbox', { pod_sandbox_id: pod }),
+    rig.call('RemovePodSandbox', { pod_sandbox_id: pod }),
+  ]);
+  expect(await rig.left()).toEqual([]);
+});
+
+test('a stop waits for the start under way, so that what it stops stays stopped', async () => {
+  const second = await rig.container(pod, containerConfig({ metadata: { name: 'second', attempt: 0 } }));
+  const start = rig.call('StartContainer', { container_id: second });
+  await rig.call('StopContainer', { container_id: second, timeout: '0' });
+  await start;
+  expect((await rig.call('ContainerStatus', { container_id: second })).status).toMatchObject({ state: 'CONTAINER_EXITED', exit_code: 137 });
 });
 
 test('stopping the pod ends its containers, and removing it removes them', async () => {

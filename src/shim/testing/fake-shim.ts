@@ -27,6 +27,8 @@ export class FakeShim {
   readonly requests: { readonly type: MessageType; readonly payload: Record<string, unknown> }[] = [];
   /** Signals that end the container; SIGKILL always does. */
   endsOn: readonly number[] = [15];
+  /** Hangs: answers no KILL and does not see its container die. */
+  deaf = false;
   /** What START answers, when it is to fail. */
   startError: NativeError | undefined;
   /** What EXEC does after its OK; by default it prints its arguments and exits with 0. */
@@ -72,7 +74,7 @@ export class FakeShim {
   }
 
   async exit(exitCode: number, signal = 0): Promise<void> {
-    if (this.status.state === 'exited') return;
+    if (this.deaf || this.status.state === 'exited') return;
     await this.change('exited', { state: 'exited', exitCode, signal, finishedAt: '2000' });
     this.close();
   }
@@ -138,6 +140,7 @@ export class FakeShim {
   }
 
   async #kill(signal: number, reply: Reply): Promise<void> {
+    if (this.deaf) return;
     reply(messageType.OK, {});
     if (signal === 9) await this.exit(137, 9);
     else if (this.endsOn.includes(signal)) await this.exit(128 + signal, signal);
