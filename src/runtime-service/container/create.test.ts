@@ -217,6 +217,7 @@ test('exec and log reopening go to the shim of a running container alone', async
   await rig.call('ReopenContainerLog', { container_id: id });
   expect(rig.shim(id).requests.at(-1)?.type).toBe(messageType.REOPEN_LOG);
   await expect(exec({ cmd: [] })).rejects.toMatchObject({ code: 'INVALID_FIELD' });
+  await expect(exec({ cmd: ['x'.repeat(1 << 20)] })).rejects.toMatchObject({ code: 'INVALID_FIELD' });
   await expect(exec({ timeout: '-1' })).rejects.toMatchObject({ code: 'INVALID_FIELD' });
   rig.shim(id).onExec = () => undefined;
   await expect(exec({ timeout: '1' })).rejects.toMatchObject({ code: 'DEADLINE' });

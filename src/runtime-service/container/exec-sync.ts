@@ -3,10 +3,14 @@ import { BerthError, invalidField } from '../../errors/catalogue.ts';
 import { NativeFailure } from '../../shim/channel.ts';
 import { execAndWait } from '../../shim/exec.ts';
 import { toBerthError } from '../../shim/native-error.ts';
+import { maxPayloadBytes } from '../../shim/protocol.ts';
 import type { Runtime } from '../runtime.ts';
 
 /** Bytes kept of each output stream, as containerd and CRI-O keep them; the rest is discarded. */
 const outputLimit = 16 << 20;
+
+/** A command travels in one frame, beside its other settings. The kernel's own limit is of the same order (execve(2)). */
+const maxCommandBytes = maxPayloadBytes - 1024;
 
 /** setTimeout's longest delay. */
 const maxTimeout = 2 ** 31 - 1;
@@ -15,6 +19,7 @@ const maxTimeout = 2 ** 31 - 1;
 export function execSync(runtime: Runtime): RuntimeHandlers['ExecSync'] {
   return async (request, context) => {
     if (request.cmd.length === 0) throw invalidField('cmd', 'is empty');
+    if (Buffer.byteLength(JSON.stringify(request.cmd)) > maxCommandBytes) throw invalidField('cmd', `is longer than ${maxCommandBytes} bytes`);
     const timeout = BigInt(request.timeout);
     if (timeout < 0n) throw invalidField('timeout', `${timeout} is negative`);
     const { record } = runtime.containers.get(request.container_id, 'container', 'CONTAINER_NOT_FOUND');
