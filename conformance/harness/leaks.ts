@@ -5,6 +5,7 @@
  */
 
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { readFile, readdir, readlink } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -129,12 +130,20 @@ async function addresses(directory: string): Promise<string[]> {
 /** Berth's own, there from the first use on: the index of the image store, the kubelet's pod CIDR. */
 const PERMANENT_FILES = new Set(['images/oci-layout', 'images/index.json', 'images/index.previous.json', 'network/pod-cidr']);
 
+/** Finished layers of a failed pull: verified, and kept for a while for its retry. */
+async function finishedLayers(root: string): Promise<string[]> {
+  const staged = (await names(path.join(root, 'staging'))).map((name) => path.join(root, 'staging', name));
+  return staged.filter((directory) => existsSync(path.join(directory, 'layer.json')));
+}
+
 /** Files, and directories named after an object; berthd may keep its empty top-level directories. */
 async function files(scope: LeakScope, images: boolean): Promise<string[]> {
   const found: string[] = [];
+  const finished = await finishedLayers(scope.root);
   for (const top of [scope.root, scope.state]) {
     for (const entry of await readdir(top, { recursive: true, withFileTypes: true }).catch(() => [])) {
       const full = path.join(entry.parentPath, entry.name);
+      if (finished.some((layer) => full === layer || full.startsWith(`${layer}/`))) continue;
       const relative = path.relative(scope.root, full);
       if (PERMANENT_FILES.has(relative) || (!images && /^(images|layers)(\/|$)/.test(relative))) continue;
       if (!entry.isDirectory() || /[0-9a-f]{64}/.test(entry.name)) found.push(full);
@@ -142,6 +151,9 @@ async function files(scope: LeakScope, images: boolean): Promise<string[]> {
   }
   return found;
 }
+
+/** PF_KTHREAD, in the flags of /proc/PID/stat. */
+const KERNEL_THREAD = 0x200000;
 
 /**
  * Every process of the world (it has a PID namespace of its own) but the test runner's. Without their
@@ -154,7 +166,9 @@ async function processes(): Promise<string[]> {
     const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => undefined);
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
     if (command === undefined || stat === undefined || /vitest|rolldown|esbuild/.test(command)) continue;
-    const [name = '', state = ''] = /\((.*)\) (\S)/s.exec(stat)?.slice(1) ?? [];
+    const [name = '', state = '', flags = ''] = /\((.*)\) (\S)(?: -?\d+){5} (\d+)/s.exec(stat)?.slice(1) ?? [];
+    // Seen where the world is a machine: the kernel starts and ends its workers as it likes.
+    if ((Number(flags) & KERNEL_THREAD) !== 0) continue;
     list.push(`${name} ${state === 'Z' ? '(zombie)' : command.replaceAll('\0', ' ').trim()}`);
   }
   return list;

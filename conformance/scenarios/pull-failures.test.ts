@@ -5,12 +5,18 @@ import { startFaultyRegistry } from '../harness/faulty-registry.ts';
 import type { FaultyRegistry } from '../harness/faulty-registry.ts';
 import { big, dotDot, hardlinkToHost, notATar, throughSymlink, wrongDiffId } from '../harness/hostile-images.ts';
 import { busybox, busyboxLayer, foreignPlatform } from '../harness/images.ts';
+import { buildImage, buildLayer } from '../harness/oci-image.ts';
+import type { BuiltImage } from '../harness/oci-image.ts';
 import { push } from '../harness/push.ts';
+import { file } from '../harness/root-fs.ts';
 import { expectCode, useStage } from '../harness/stage.ts';
 import { eventually } from '../harness/wait.ts';
 
 const BIG = 4_000_000;
 const ESCAPE = '/tmp/berth-escaped';
+
+/** Has a layer that no other image has, so that it must be fetched whatever went before. */
+const slow = (): BuiltImage => buildImage([buildLayer([file('slow', 'slow')])]);
 
 const stage = useStage({
   images: {
@@ -24,6 +30,7 @@ const stage = useStage({
     'host-hardlink': () => hardlinkToHost('../../../../../../../../etc/passwd'),
     'wrong-diff-id': wrongDiffId,
     'not-a-tar': notATar,
+    slow,
   },
   pulled: [],
   leaks: { images: true },
@@ -144,9 +151,10 @@ describe('what would leave its directory', () => {
 
 test('a cancelled pull stops and leaves no image', async () => {
   const cancel = new AbortController();
-  faulty.setRules({ path: new RegExp(`blobs/${busyboxLayer().digest}`), fault: { kind: 'hang' } });
-  const call = pull(through('busybox'), cancel.signal);
-  await eventually('the layer is asked for', async () => (faulty.seen.some(({ path }) => path.includes(busyboxLayer().digest)) ? true : undefined));
+  const digest = slow().layers[0]?.digest ?? '';
+  faulty.setRules({ path: new RegExp(`blobs/${digest}`), fault: { kind: 'hang' } });
+  const call = pull(through('slow'), cancel.signal);
+  await eventually('the layer is asked for', async () => (faulty.seen.some(({ path }) => path.includes(digest)) ? true : undefined));
   cancel.abort();
   await expectCode(call, 'CANCELLED');
   await expectNoImages();
