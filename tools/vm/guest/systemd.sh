@@ -28,10 +28,13 @@ After=basic.target
 AllowIsolate=yes
 END
 ln -sf "$units/berth-vm.target" "$units/default.target"
-# What takes long in an emulated machine and serves nobody here.
-for unit in apparmor.service systemd-timesyncd.service systemd-networkd.service systemd-resolved.service \
-	systemd-networkd.socket systemd-random-seed.service systemd-hwdb-update.service systemd-journal-flush.service \
+# What takes long in an emulated machine and serves nobody here, or is done already.
+for unit in apparmor.service systemd-timesyncd.service systemd-networkd.service systemd-networkd.socket \
+	systemd-resolved.service systemd-random-seed.service systemd-hwdb-update.service systemd-journal-flush.service \
 	systemd-journal-catalog-update.service systemd-update-utmp.service systemd-pstore.service ldconfig.service \
-	systemd-machine-id-commit.service; do
+	systemd-machine-id-commit.service systemd-binfmt.service proc-sys-fs-binfmt_misc.automount \
+	systemd-modules-load.service systemd-remount-fs.service systemd-sysusers.service kmod-static-nodes.service \
+	modprobe@configfs.service modprobe@dm_mod.service modprobe@drm.service modprobe@efi_pstore.service \
+	modprobe@fuse.service modprobe@loop.service sys-kernel-config.mount sys-fs-fuse-connections.mount; do
 	ln -sf /dev/null "$units/$unit"
 done
