@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { messageType } from '../../shim/protocol.ts';
@@ -57,6 +57,26 @@ test.each(points)('a failure at %s leaves nothing, not even the name', async (po
   expect(await rig.left()).toEqual(before);
   expect((await rig.call('ListContainers', { filter: null })).containers).toEqual([]);
   await rig.container(pod);
+});
+
+test('one part that fails while another is still being made: that one too is gone when the call returns', async () => {
+  await rm(join(rig.directory, 'layer'), { recursive: true });
+  const cgroup = rig.holdAt('cgroups.create');
+  const creation = rig.container(pod);
+  let over = false;
+  const done = creation.then(() => undefined, () => {
+    over = true;
+  });
+  await cgroup.reached;
+  const [id] = [...rig.retained];
+  await expect.poll(() => stat(join(rig.directory, 'state/shims', id ?? '', 'berth.json')).then((info) => info.isFile(), () => false)).toBe(true);
+  // Long enough for an undoing that does not wait to be over; the right one waits for the gate.
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(over).toBe(false);
+  cgroup.release();
+  await done;
+  expect(over).toBe(true);
+  expect(await rig.left()).toEqual(before);
 });
 
 const noSource = { step: 'mount', path: '/data', errno: 2, errnoName: 'ENOENT', message: 'no such source' };
