@@ -2,21 +2,19 @@
 
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { cp, mkdir, mkdtemp, open, readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { workingAccelerator } from './accelerator.ts';
 import { follow } from './follow.ts';
 import type { Sink } from './follow.ts';
+import { kernel, makeDisk, makeSparse, prepare, store } from './prepare.ts';
 import { qemuArguments } from './qemu.ts';
 import type { MachineFiles } from './qemu.ts';
 import type { MachineSettings } from './settings.ts';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const project = dirname(dirname(here));
-const store = join(project, 'build/vm');
-const kernel = join(store, 'kernel');
 const WATCH_MS = 20;
 
 export interface Command {
@@ -45,42 +43,6 @@ export interface Run {
   readonly totalMs: number;
 }
 
-/** Why no machine can be started here. */
-export class CannotRun extends Error {}
-
-async function call(program: string, args: readonly string[]): Promise<void> {
-  const child = spawn(program, args, { stdio: ['ignore', 'inherit', 'inherit'] });
-  const code = await new Promise<number | null>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', resolve);
-  });
-  if (code !== 0) throw new CannotRun(`${program} failed`);
-}
-
-/** The kernel and the first file system, made once and kept. Several may ask at the same time. */
-async function prepare(chosen: MachineSettings['accelerator']): Promise<Omit<MachineFiles, 'control' | 'swap'>> {
-  await mkdir(store, { recursive: true });
-  const initramfs = join(store, 'initramfs');
-  await call('flock', [join(store, 'lock'), join(here, 'kernel.sh'), kernel]);
-  await call('flock', [join(store, 'lock'), join(here, 'initramfs.sh'), kernel, initramfs]);
-  const image = join(kernel, 'kernel');
-  const accelerator = chosen === 'any' ? await workingAccelerator(image, initramfs, join(store, 'accelerator')) : chosen;
-  return { kernel: image, initramfs, accelerator };
-}
-
-async function makeSparse(path: string, bytes: number): Promise<void> {
-  await (await open(path, 'w')).close();
-  await truncate(path, bytes);
-}
-
-async function makeDisk(path: string, bytes: number): Promise<void> {
-  if (await stat(path).then(() => true, () => false)) return;
-  const fresh = `${path}.new`;
-  await makeSparse(fresh, bytes);
-  await call('mkfs.ext4', ['-q', '-F', fresh]);
-  await call('mv', [fresh, path]);
-}
-
 const quoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`;
 
 async function fillControl(control: string, settings: MachineSettings, command: Command): Promise<void> {
@@ -107,6 +69,13 @@ function start(settings: MachineSettings, files: MachineFiles): ChildProcess {
   });
 }
 
+function exited(child: ChildProcess): Promise<void> {
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', () => resolve());
+  });
+}
+
 async function untilThere(file: string, ended: AbortSignal): Promise<boolean> {
   for (;;) {
     if (await stat(file).then(() => true, () => false)) return true;
@@ -123,6 +92,14 @@ async function endOf(control: string, cut: End['kind'] | undefined): Promise<End
   return { kind: 'lost', console: await readFile(join(control, 'console'), 'utf8') };
 }
 
+/** What runs left that were killed: their process is gone, and qemu with it. */
+async function removeStale(): Promise<void> {
+  for (const name of await readdir(store)) {
+    const [, pid] = /^run-(\d+)-/.exec(name) ?? [];
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) await rm(join(store, name), { recursive: true, force: true });
+  }
+}
+
 /** Runs `command` in a new machine. What it leaves in /run/berth-vm/results is copied to `results`. */
 export async function runMachine(
   settings: MachineSettings,
@@ -132,7 +109,8 @@ export async function runMachine(
 ): Promise<Run> {
   const prepared = await prepare(settings.accelerator);
   if (settings.disk !== undefined) await makeDisk(settings.disk.path, settings.disk.bytes);
-  const control = await mkdtemp(join(store, 'run-'));
+  await removeStale();
+  const control = await mkdtemp(join(store, `run-${process.pid}-`));
   try {
     await fillControl(control, settings, command);
     const files = { ...prepared, control, swap: join(control, 'swap') };
@@ -173,10 +151,7 @@ async function supervise(
     await sleep(settings.powerOffAfterSeconds * 1000, undefined, { signal: ended.signal }).catch(() => undefined);
     if (!ended.signal.aborted) pullThePlug('power-cut');
   };
-  const exit = new Promise<void>((resolve, reject) => {
-    qemu.once('error', reject);
-    qemu.once('exit', () => resolve());
-  }).finally(() => ended.abort());
+  const exit = exited(qemu).finally(() => ended.abort());
   try {
     await Promise.all([
       exit,

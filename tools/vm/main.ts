@@ -4,7 +4,8 @@
  */
 
 import { explain, EXIT_CANNOT_RUN, exitCodeOf } from './outcome.ts';
-import { CannotRun, runMachine } from './machine.ts';
+import { runMachine } from './machine.ts';
+import { CannotRun } from './prepare.ts';
 import { missing } from './requirements.ts';
 import { machineSettings, SettingError } from './settings.ts';
 import { passedOn } from './passed-on.ts';

@@ -12,9 +12,10 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { countVitest, settle, sum, summaryLine } from '../test-counts.ts';
 import type { Counts } from '../test-counts.ts';
-import { CannotRun, runMachine } from './machine.ts';
+import { runMachine } from './machine.ts';
 import { EXIT_CANNOT_RUN, explain } from './outcome.ts';
 import { passedOn } from './passed-on.ts';
+import { CannotRun } from './prepare.ts';
 import { missing } from './requirements.ts';
 import { machineSettings } from './settings.ts';
 
