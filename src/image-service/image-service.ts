@@ -19,8 +19,9 @@ import type { ImageStore } from './store/image-store.ts';
 import { openImageStore } from './store/open.ts';
 import { createUnpacker } from './store/unpacker.ts';
 import type { Unpacker } from './store/unpacker.ts';
+import { streamImages } from './stream-images.ts';
 
-export type ImageHandlers = Pick<CriImageHandlers, 'ListImages' | 'ImageStatus' | 'PullImage' | 'RemoveImage' | 'ImageFsInfo'>;
+export type ImageHandlers = Pick<CriImageHandlers, 'ListImages' | 'ImageStatus' | 'PullImage' | 'RemoveImage' | 'ImageFsInfo' | 'StreamImages'>;
 
 export interface ImageService {
   readonly handlers: ImageHandlers;
@@ -47,6 +48,7 @@ export async function createImageService(options: ImageServiceOptions): Promise<
       PullImage: (request, context) => pullImage(puller, request, context),
       RemoveImage: (request, context) => removeImage(store, request, context),
       ImageFsInfo: () => imageFsInfo(store, options),
+      StreamImages: (request) => streamImages(store, pinned, request),
     },
     provider: createImageProvider(store),
     async removeUnused() {

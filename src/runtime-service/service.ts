@@ -33,6 +33,7 @@ import { recover } from './recover.ts';
 import { runtimeConfig, updateRuntimeConfig } from './runtime-config.ts';
 import { runtimePaths } from './runtime.ts';
 import type { Runtime } from './runtime.ts';
+import { createStats } from './stats/stats.ts';
 import { status } from './status.ts';
 import { runtimeVersion } from './version.ts';
 
@@ -71,9 +72,11 @@ export async function createRuntimeService(options: RuntimeServiceOptions): Prom
   };
   await Promise.all(['ns', 'shims'].map((name) => mkdir(join(config.state, name), { recursive: true, mode: 0o700 })));
   await recover(runtime);
+  const stats = createStats(runtime);
   return {
-    handlers: runtimeRpcs(runtime),
+    handlers: { ...runtimeRpcs(runtime), ...stats.handlers },
     close() {
+      stats.close();
       for (const container of runtime.containers.values()) container.shim?.detach();
     },
   };

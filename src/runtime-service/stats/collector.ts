@@ -107,11 +107,11 @@ export class StatsCollector {
     return undefined;
   }
 
-  async close(): Promise<void> {
+  close(): void {
     this.#sampler.close();
     for (const files of this.#files.values()) files.close();
     this.#files.clear();
-    await this.layers.close();
+    this.layers.close();
   }
 
   #keep(container: Container): CgroupFiles {

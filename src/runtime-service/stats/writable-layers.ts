@@ -33,7 +33,7 @@ export class WritableLayers {
   readonly #figures = new Map<string, MeasuredLayer>();
   readonly #due = new Map<string, string>();
   readonly #stop = new AbortController();
-  #working: Promise<void> | undefined;
+  #working = false;
   #resting: AbortController | undefined;
   /** When the next tree that has a figure may be walked, by performance.now(). */
   #notBefore = 0;
@@ -56,7 +56,7 @@ export class WritableLayers {
     if (this.#stop.signal.aborted) return;
     // The rest is not for those that wait for their first figure.
     if (figure === undefined) this.#resting?.abort();
-    this.#working ??= this.#work();
+    if (!this.#working) void this.#work();
   }
 
   /** Resolves when each of `ids` has a figure or cannot have one, at the latest after `patience` ms. */
@@ -76,13 +76,14 @@ export class WritableLayers {
     for (const map of [this.#figures, this.#due]) for (const id of map.keys()) if (!ids.has(id)) map.delete(id);
   }
 
-  async close(): Promise<void> {
+  /** Breaks off what is being measured. */
+  close(): void {
     this.#stop.abort();
-    await this.#working;
   }
 
   async #work(): Promise<void> {
     const { signal } = this.#stop;
+    this.#working = true;
     while (this.#due.size > 0 && !signal.aborted) {
       const [id, directory] = this.#next();
       const rest = this.#figures.has(id) ? this.#notBefore - performance.now() : 0;
@@ -97,7 +98,7 @@ export class WritableLayers {
       this.#progress.resolve();
       this.#progress = Promise.withResolvers();
     }
-    this.#working = undefined;
+    this.#working = false;
   }
 
   async #measure(id: string, directory: string, signal: AbortSignal): Promise<void> {
