@@ -17,6 +17,7 @@ import { createImageService } from './image-service/image-service.ts';
 import { createPodNetwork } from './pod-network/create-pod-network.ts';
 import { createRuntimeService } from './runtime-service/service.ts';
 import { startLauncher } from './shim/launcher.ts';
+import { lockDirectory } from './state/directory-lock.ts';
 import { systemClock } from './telemetry/clock.ts';
 import { createLogger, flushLogger } from './telemetry/logger.ts';
 import { startMetricsServer } from './telemetry/metrics-server.ts';
@@ -84,6 +85,9 @@ async function startDaemon(config: Config, hierarchy: CgroupHierarchy, log: Logg
   const metrics = createMetrics();
   await mkdir(config.root, { recursive: true, mode: 0o700 });
   await mkdir(config.state, { recursive: true, mode: 0o711 });
+  for (const directory of [config.root, config.state]) {
+    layers.adopt(await lockDirectory(directory), (lock) => lock.release());
+  }
   const launcher = layers.adopt(startLauncher({ program: programs.shim, log }), (layer) => layer.close());
   const network = layers.adopt(
     await createPodNetwork({ config, log, metrics, ownPluginDir: join(programs.net, '..'), clock }),
