@@ -6,11 +6,15 @@
  * - Mounts do not propagate out. /run/netns and /var/lib/cni are empty file systems of its own.
  * - With the PID namespace, whatever a failed test leaves running dies with the world. PID 1 is a
  *   shell, which reaps the orphans that a killed daemon hands down.
- * - The cgroup mounts stay the machine's: a new /sys would hide them.
+ * - The cgroup mounts stay the machine's: a new /sys would hide them. What a world leaves there, and in
+ *   its own temporary directory, is removed after its end, however it ended.
  */
 
 import { spawn } from 'node:child_process';
-import { constants } from 'node:os';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { constants, tmpdir } from 'node:os';
+import path from 'node:path';
+import { CGROUP_PREFIX, removeCgroups } from './cgroup-base.ts';
 
 const MARK = 'BERTH_WORLD';
 
@@ -18,7 +22,7 @@ const MARK = 'BERTH_WORLD';
 export const WORLD_HOSTNAME = 'berth-world';
 
 export function inWorld(): boolean {
-  return process.env[MARK] === '1';
+  return (process.env[MARK] ?? '') !== '';
 }
 
 /** Throws where a scenario is run outside of a world: it would change the machine's own network. */
@@ -45,18 +49,25 @@ export async function runInWorld(command: readonly string[], options: { readonly
   if (process.getuid?.() !== 0) throw new Error('a world of its own needs root');
   const namespaces = ['--net', '--mount', '--uts', '--ipc', '--propagation', 'private'];
   if (options.pid) namespaces.push('--pid', '--fork', '--mount-proc', '--kill-child=SIGKILL');
+  const temporary = await mkdtemp(path.join(tmpdir(), 'bw-'));
+  const mark = path.basename(temporary);
   const child = spawn('unshare', [...namespaces, '--', 'sh', '-c', setUp(options.pid), 'world', ...command], {
     stdio: 'inherit',
-    env: { ...process.env, [MARK]: '1' },
+    env: { ...process.env, [MARK]: mark, TMPDIR: temporary },
   });
   // PID 1 of a namespace is deaf to SIGTERM; with unshare gone, --kill-child takes the world down.
   process.on('SIGTERM', () => void child.kill(options.pid ? 'SIGKILL' : 'SIGTERM'));
   // The terminal sends SIGINT to everybody: wait for the child to finish its clean-up.
   process.on('SIGINT', () => undefined);
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
-  });
+  try {
+    return await new Promise<number>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('exit', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+    });
+  } finally {
+    await removeCgroups(`${CGROUP_PREFIX}${mark}-`);
+    await rm(temporary, { recursive: true, force: true, maxRetries: 5 });
+  }
 }
 
 /** Runs `main` in a world: at first call starts this program again in one, then exits with its code. */
