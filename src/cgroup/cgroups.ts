@@ -1,15 +1,27 @@
-import { access, constants, mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
-import { dirname, join, relative, resolve } from 'node:path';
+import { access, mkdir, readdir, readFile, rmdir } from 'node:fs/promises';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { BerthError, wrapError } from '../errors/catalogue.ts';
 import { KeyedLock } from '../state/keyed-lock.ts';
 import type { CgroupHierarchy } from './hierarchy.ts';
+import { errnoOf, ignore, writeInterface, writeLimit } from './interface-files.ts';
 import type { CgroupWrite } from './limits.ts';
+import { replaceLimits } from './transaction.ts';
+import type { Undo } from './transaction.ts';
 
-/** Makes, limits, kills and removes cgroup directories below the v2 mount (the cgroupfs driver). */
+/** Makes, limits, kills and removes cgroups below the v2 mount, by one of two drivers. */
 export interface Cgroups {
+  readonly driver: 'cgroupfs' | 'systemd';
   readonly hierarchy: CgroupHierarchy;
+  /** The pod's directory: where the CRI's cgroup_parent leads or, when that is empty, one for this sandbox alone. */
+  podDirectory(parent: string, sandboxId: string): string;
+  /** The directory of a container's processes and limits, below its pod's. */
+  containerDirectory(pod: string, containerId: string): string;
+  /** The directory of the process that reaps in a shared PID namespace. */
+  reaperDirectory(pod: string, sandboxId: string): string;
+  /** Whether a directory is one that `containerDirectory` gives for this container. */
+  isContainerDirectory(directory: string, containerId: string): boolean;
   /** Absolute directory for a path relative to the v2 mount. Throws CGROUP_FAILED when it leads outside. */
   absolute(path: string): string;
   exists(directory: string): Promise<boolean>;
@@ -17,6 +29,8 @@ export interface Cgroups {
   missing(directory: string): Promise<string[]>;
   /** Makes the directory and its missing parents, with the offered controllers enabled on the way, and writes the limits. */
   create(directory: string, writes: readonly CgroupWrite[]): Promise<void>;
+  /** Changes limits, all or none; returns what puts the old ones back (transaction.ts). */
+  update(directory: string, writes: readonly CgroupWrite[]): Promise<Undo>;
   /** SIGKILL to every process in it and below, through cgroup.kill. Succeeds when it is gone. */
   kill(directory: string): Promise<void>;
   /** Removes it with everything below, waiting for killed processes to be gone. Succeeds when it is gone. */
@@ -25,38 +39,39 @@ export interface Cgroups {
   removeIfEmpty(directory: string): Promise<void>;
 }
 
+/** The cgroupfs driver: Berth makes the directories itself. */
 export function createCgroups(hierarchy: CgroupHierarchy, log: Logger): Cgroups {
   const root = hierarchy.mountPoint;
   const wanted = [...hierarchy.controllers].filter((name) => ['cpu', 'cpuset', 'io', 'memory', 'pids', 'hugetlb'].includes(name));
   const skipped = new Set<string>();
   const tree = new KeyedLock();
 
-  const write = async (directory: string, { file, value, optional }: CgroupWrite): Promise<void> => {
+  const enforced = ({ file }: CgroupWrite): boolean => {
     const controller = file.split('.')[0] ?? '';
-    if (!hierarchy.controllers.has(controller)) {
-      // Only with --allow-missing-controllers does berthd run without it; Status says so too.
-      if (!skipped.has(controller)) log.warn({ controller, file }, 'limit not enforced: the controller is missing');
-      skipped.add(controller);
-      return;
+    if (hierarchy.controllers.has(controller)) return true;
+    // Only with --allow-missing-controllers does berthd run without it; Status says so too.
+    if (!skipped.has(controller)) log.warn({ controller, file }, 'limit not enforced: the controller is missing');
+    skipped.add(controller);
+    return false;
+  };
+
+  const absolute = (path: string): string => {
+    // Resolved once more for a trailing slash: one directory, one name.
+    const directory = resolve(join(root, path));
+    if (directory !== root && !directory.startsWith(`${root}/`)) {
+      throw new BerthError('CGROUP_FAILED', `cgroup path ${path} leads outside ${root}`);
     }
-    try {
-      await writeInterface(join(directory, file), value);
-    } catch (cause) {
-      if (optional === true && (cause as NodeJS.ErrnoException).code === 'ENOENT') return;
-      throw wrapError(`cgroup ${directory}: write "${value}" to ${file}`, cause, 'CGROUP_FAILED');
-    }
+    return directory;
   };
 
   return {
+    driver: 'cgroupfs',
     hierarchy,
-    absolute(path) {
-      // Resolved once more for a trailing slash: one directory, one name.
-      const directory = resolve(join(root, path));
-      if (directory !== root && !directory.startsWith(`${root}/`)) {
-        throw new BerthError('CGROUP_FAILED', `cgroup path ${path} leads outside ${root}`);
-      }
-      return directory;
-    },
+    podDirectory: (parent, sandboxId) => absolute(parent === '' ? `berth/${sandboxId}` : parent),
+    containerDirectory: (pod, containerId) => join(pod, containerId),
+    reaperDirectory: (pod) => join(pod, 'berth-reaper'),
+    isContainerDirectory: (directory, containerId) => basename(directory) === containerId,
+    absolute,
     exists,
     async missing(directory) {
       const absent: string[] = [];
@@ -73,17 +88,13 @@ export function createCgroups(hierarchy: CgroupHierarchy, log: Logger): Cgroups 
       } catch (cause) {
         throw wrapError(`cgroup ${directory}`, cause, 'CGROUP_FAILED');
       }
-      for (const entry of writes) await write(directory, entry);
+      for (const entry of writes.filter(enforced)) await writeLimit(directory, entry);
     },
+    update: (directory, writes) => replaceLimits(directory, writes.filter(enforced)),
     kill,
     remove: removeTree,
     removeIfEmpty: (directory) => tree.run('', undefined, () => rmdir(directory).catch(ignore('EBUSY', 'ENOTEMPTY', 'ENOENT'))),
   };
-}
-
-/** Without O_CREAT, so that a file that the kernel does not have is ENOENT and not EACCES. */
-function writeInterface(path: string, value: string): Promise<void> {
-  return writeFile(path, value, { flag: constants.O_WRONLY });
 }
 
 async function exists(directory: string): Promise<boolean> {
@@ -109,7 +120,7 @@ async function kill(directory: string): Promise<void> {
   try {
     await writeInterface(join(directory, 'cgroup.kill'), '1');
   } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
+    const code = errnoOf(cause);
     if (code !== 'ENOENT' && code !== 'ENODEV') throw wrapError(`kill cgroup ${directory}`, cause, 'CGROUP_FAILED');
   }
 }
@@ -123,17 +134,11 @@ async function removeTree(directory: string, signal: AbortSignal): Promise<void>
     try {
       return await rmdir(directory);
     } catch (cause) {
-      const code = (cause as NodeJS.ErrnoException).code;
+      const code = errnoOf(cause);
       if (code === 'ENOENT') return;
       if (code !== 'EBUSY' || signal.aborted) throw wrapError(`remove cgroup ${directory}`, cause, 'CGROUP_FAILED');
     }
     // A killed process holds its cgroup until it is reaped; the kernel offers nothing to wait on for that.
     await sleep(wait, undefined, { signal }).catch(() => undefined);
   }
-}
-
-function ignore(...codes: string[]): (cause: unknown) => void {
-  return (cause) => {
-    if (!codes.includes((cause as NodeJS.ErrnoException).code ?? '')) throw cause;
-  };
 }

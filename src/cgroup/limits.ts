@@ -106,6 +106,8 @@ function unifiedWrites(resources: LinuxContainerResources__Output, field: string
     if (!/^[a-z][a-z0-9_]*(\.[A-Za-z0-9_]+)+$/.test(file) || file.startsWith('cgroup.')) {
       throw invalidField(`${field}.unified`, `"${file}" is not a controller's file such as memory.high`);
     }
+    // The kernel would never see an empty write, and the update could not be told from none.
+    if (value.trim() === '' || value.includes('\0')) throw invalidField(`${field}.unified["${file}"]`, 'its value is empty or holds a NUL byte');
     return { file, value };
   });
 }

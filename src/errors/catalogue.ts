@@ -74,6 +74,11 @@ export const catalogue = {
   LAUNCHER_UNAVAILABLE: { status: grpcStatus.UNAVAILABLE },
   SHIM_UNAVAILABLE: { status: grpcStatus.UNAVAILABLE },
   SHIM_PROTOCOL: { status: grpcStatus.INTERNAL },
+  LIMIT_REFUSED: { status: grpcStatus.INVALID_ARGUMENT },
+  LIMIT_BELOW_USAGE: {
+    status: grpcStatus.FAILED_PRECONDITION,
+    remedy: 'ask for more than is in use, or have the container use less first',
+  },
   CGROUP_FAILED: { status: grpcStatus.INTERNAL },
   STATE_FAILED: { status: grpcStatus.INTERNAL },
   EXEC_FAILED: { status: grpcStatus.INTERNAL },

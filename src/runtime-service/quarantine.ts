@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { join, normalize } from 'node:path';
+import { dirname, join, normalize } from 'node:path';
 import type { ContainerRecord } from '../state/container.ts';
 import type { SandboxRecord } from '../state/sandbox.ts';
 import type { Runtime } from './runtime.ts';
@@ -12,6 +12,7 @@ import type { Runtime } from './runtime.ts';
 const unknown = 'unknown';
 
 export function quarantinedSandbox(runtime: Runtime, id: string): SandboxRecord {
+  const path = runtime.cgroups.podDirectory('', id);
   return {
     version: 1,
     id,
@@ -34,7 +35,7 @@ export function quarantinedSandbox(runtime: Runtime, id: string): SandboxRecord 
     ips: [],
     cniResult: null,
     hostname: '',
-    cgroup: { path: runtime.cgroups.absolute(`berth/${id}`), made: [runtime.cgroups.absolute('berth')], own: true },
+    cgroup: { path, made: [dirname(path)], own: true },
     ledger: ['cgroup', 'namespaces', 'network'],
   };
 }
@@ -82,7 +83,7 @@ export async function quarantinedContainer(runtime: Runtime, id: string): Promis
     message: 'the record of this container cannot be read',
     user: undefined,
     logPath: '',
-    cgroupPath: cgroup === '' ? runtime.cgroups.absolute(`berth/${unknown}/${id}`) : cgroup,
+    cgroupPath: cgroup === '' ? runtime.cgroups.containerDirectory(runtime.cgroups.podDirectory('', unknown), id) : cgroup,
     stopSignal: 15,
     ledger: ['image', 'directory', 'cgroup', 'shim'],
   };
@@ -94,7 +95,7 @@ export async function bundleCgroup(runtime: Runtime, id: string): Promise<string
     const bundle: unknown = JSON.parse(await readFile(join(runtime.paths.shim(id), 'berth.json'), 'utf8'));
     const cgroup = (bundle as { cgroup?: unknown } | null)?.cgroup;
     if (typeof cgroup !== 'string' || normalize(cgroup) !== cgroup) return '';
-    const inside = cgroup.startsWith(`${runtime.cgroups.hierarchy.mountPoint}/`) && cgroup.endsWith(`/${id}`);
+    const inside = cgroup.startsWith(`${runtime.cgroups.hierarchy.mountPoint}/`) && runtime.cgroups.isContainerDirectory(cgroup, id);
     return inside ? cgroup : '';
   } catch {
     return '';

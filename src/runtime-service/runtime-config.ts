@@ -2,8 +2,8 @@ import type { RuntimeHandlers } from '../cri-server/handlers.ts';
 import type { Runtime } from './runtime.ts';
 
 /** RuntimeConfig: the cgroup driver that the kubelet must share. */
-export function runtimeConfig(): RuntimeHandlers['RuntimeConfig'] {
-  return async () => ({ linux: { cgroup_driver: 'CGROUPFS' } });
+export function runtimeConfig(runtime: Runtime): RuntimeHandlers['RuntimeConfig'] {
+  return async () => ({ linux: { cgroup_driver: runtime.cgroups.driver === 'systemd' ? 'SYSTEMD' : 'CGROUPFS' } });
 }
 
 /** UpdateRuntimeConfig: the node's pod CIDR, for networks that take their ranges from it. */

@@ -33,6 +33,7 @@ import { recover } from './recover.ts';
 import { runtimeConfig, updateRuntimeConfig } from './runtime-config.ts';
 import { runtimePaths } from './runtime.ts';
 import type { Runtime } from './runtime.ts';
+import { updatePodSandboxResources } from './pod-sandbox/update-resources.ts';
 import { createStats } from './stats/stats.ts';
 import { status } from './status.ts';
 import { runtimeVersion } from './version.ts';
@@ -86,7 +87,7 @@ function runtimeRpcs(runtime: Runtime): Partial<RuntimeHandlers> {
   return {
     Version: runtimeVersion(),
     Status: status(runtime),
-    RuntimeConfig: runtimeConfig(),
+    RuntimeConfig: runtimeConfig(runtime),
     UpdateRuntimeConfig: updateRuntimeConfig(runtime),
     RunPodSandbox: runPodSandbox(runtime),
     StopPodSandbox: stopPodSandbox(runtime),
@@ -103,3 +104,5 @@ function runtimeRpcs(runtime: Runtime): Partial<RuntimeHandlers> {
     ExecSync: execSync(runtime),
   };
 }
+    UpdateContainerResources: updateContainerResources(runtime),
+    UpdatePodSandboxResources: updatePodSandboxResources(runtime),

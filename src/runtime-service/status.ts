@@ -31,7 +31,7 @@ function verboseInfo(runtime: Runtime): Record<string, string> {
   return {
     // `stateDir` and `rootDir` are the names under which clients look for these, as containerd gives them.
     config: JSON.stringify({ ...config, stateDir: config.state, rootDir: config.root }),
-    cgroup: JSON.stringify({ driver: 'cgroupfs', mountPoint, controllers: [...controllers], missing }),
+    cgroup: JSON.stringify({ driver: cgroups.driver, mountPoint, controllers: [...controllers], missing }),
     network: JSON.stringify(runtime.network.describe()),
     objects: JSON.stringify({ sandboxes: runtime.sandboxes.size, containers: runtime.containers.size }),
   };

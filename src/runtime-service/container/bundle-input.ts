@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import type { NamespaceMode__Output } from '../../cri-server/generated/runtime/v1/NamespaceMode.ts';
+import { lowestOomScore, permittedOomScore } from '../../cgroup/oom-score.ts';
 import { BerthError, invalidField } from '../../errors/catalogue.ts';
 import type { ResolvedImage } from '../../image-service/images.ts';
-import type { ContainerRecord } from '../../state/container.ts';
+import type { ContainerRecord, StoredContainerConfig } from '../../state/container.ts';
 import type { BundleInput, OciNamespace } from '../bundle/bundle.ts';
 import { grantableCapabilities } from '../bundle/capabilities.ts';
 import { containerDevices } from '../bundle/devices.ts';
@@ -26,7 +27,7 @@ export async function prepareBundle(
   const directory = runtime.containerStore.directoryOf(id);
   return {
     id,
-    config,
+    config: await withPermittedOomScore(runtime, record),
     image: image.config,
     hostname: sandbox.record.hostname,
     namespaces: await namespaces(runtime, sandbox, record, privileged, signal),
@@ -43,6 +44,15 @@ export async function prepareBundle(
     grantable: await grantableCapabilities(),
     maxOpenFiles: await maxOpenFiles(),
   };
+}
+
+/** Below what berthd may give away, the container's process could not be made at all. */
+async function withPermittedOomScore(runtime: Runtime, { id, config }: ContainerRecord): Promise<StoredContainerConfig> {
+  const resources = config.linux?.resources ?? null;
+  const wanted = Number(resources?.oom_score_adj ?? 0);
+  if (config.linux === null || resources === null || wanted >= 0) return config;
+  const score = permittedOomScore(wanted, await lowestOomScore(), runtime.log.child({ container: id }));
+  return { ...config, linux: { ...config.linux, resources: { ...resources, oom_score_adj: String(score) } } };
 }
 
 async function namespaces(

@@ -95,7 +95,7 @@ function initialRecord(
     message: '',
     user: undefined,
     logPath: logDirectory === '' || config.log_path === '' ? '' : join(logDirectory, config.log_path),
-    cgroupPath: join(sandbox.record.cgroup.path, id),
+    cgroupPath: runtime.cgroups.containerDirectory(sandbox.record.cgroup.path, id),
     stopSignal: stopSignal(config.stop_signal, image.config.stopSignal),
     ledger: ['image', 'directory', 'cgroup', 'shim'],
   };

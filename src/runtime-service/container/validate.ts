@@ -1,6 +1,7 @@
 import type { ContainerConfig__Output } from '../../cri-server/generated/runtime/v1/ContainerConfig.ts';
 import type { SecurityProfile__Output } from '../../cri-server/generated/runtime/v1/SecurityProfile.ts';
 import { cgroupWrites } from '../../cgroup/limits.ts';
+import { validateOomScore } from '../../cgroup/oom-score.ts';
 import { BerthError, invalidField } from '../../errors/catalogue.ts';
 import type { StoredContainerConfig } from '../../state/container.ts';
 
@@ -17,15 +18,8 @@ export function validateContainer(config: ContainerConfig__Output | null): Store
   validateSecurity(config);
   if (config.CDI_devices.length > 0) throw new BerthError('NOT_IMPLEMENTED', 'config.CDI_devices: not there yet');
   cgroupWrites(config.linux?.resources ?? null, 'config.linux.resources');
-  validateOomScore(config.linux?.resources?.oom_score_adj ?? '0');
+  validateOomScore(config.linux?.resources?.oom_score_adj ?? '0', 'config.linux.resources.oom_score_adj');
   return { ...config, envs: textEnvironment(config) };
-}
-
-/** proc_pid_oom_score_adj(5). */
-function validateOomScore(score: string): void {
-  if (BigInt(score) < -1000n || BigInt(score) > 1000n) {
-    throw invalidField('config.linux.resources.oom_score_adj', `${score} is not between -1000 and 1000`);
-  }
 }
 
 /** log_path is relative to the sandbox's log directory and stays below it. */

@@ -33,8 +33,8 @@ export function failedName(id: string): string {
 }
 
 /** The reaper of a shared PID namespace has a cgroup of its own beside the containers'. */
-export function reaperCgroup(record: SandboxRecord): string {
-  return join(record.cgroup.path, 'berth-reaper');
+export function reaperCgroup(runtime: Runtime, record: SandboxRecord): string {
+  return runtime.cgroups.reaperDirectory(record.cgroup.path, record.id);
 }
 
 /** Makes the parents of the pin files. */
@@ -81,12 +81,12 @@ export function releaseSandbox(
   const release = async (entry: LedgerEntry, signal: AbortSignal): Promise<void> => {
     if (entry === 'network') await runtime.network.tearDown(networkRequest(runtime, record), signal);
     if (entry === 'namespaces') {
-      await runtime.cgroups.kill(reaperCgroup(record));
+      await runtime.cgroups.kill(reaperCgroup(runtime, record));
       await runtime.launcher.deleteSandbox(sandboxPins(runtime, record), signal);
       await rm(runtime.paths.namespaces(record.id), { recursive: true, force: true });
     }
     if (entry === 'cgroup') {
-      await runtime.cgroups.remove(record.cgroup.own ? record.cgroup.path : reaperCgroup(record), signal);
+      await runtime.cgroups.remove(record.cgroup.own ? record.cgroup.path : reaperCgroup(runtime, record), signal);
       for (const directory of unusedCgroups(runtime, record)) await runtime.cgroups.removeIfEmpty(directory);
     }
   };

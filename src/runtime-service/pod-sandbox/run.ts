@@ -2,7 +2,7 @@ import { hostname as nodeHostname } from 'node:os';
 import { join } from 'node:path';
 import type { PodSandboxConfig__Output } from '../../cri-server/generated/runtime/v1/PodSandboxConfig.ts';
 import type { RuntimeHandlers } from '../../cri-server/handlers.ts';
-import { cgroupWrites } from '../../cgroup/limits.ts';
+import { podWrites } from '../../cgroup/pod-limits.ts';
 import { BerthError, wrapError } from '../../errors/catalogue.ts';
 import { NativeFailure } from '../../shim/channel.ts';
 import type { PodNetworkResult } from '../../pod-network/pod-network.ts';
@@ -34,7 +34,7 @@ const shmSize = 64 << 20;
  */
 export function runPodSandbox(runtime: Runtime): RuntimeHandlers['RunPodSandbox'] {
   return async (request, context) => {
-    const config = validateSandbox(request.config, request.runtime_handler);
+    const config = validateSandbox(request.config, request.runtime_handler, runtime.cgroups.driver);
     const name = sandboxName(config);
     const sandboxId = await runtime.sandboxNames.make(name, newId(), fingerprint(request), context.signal, (id) =>
       // Locked, so that a Stop or Remove finds it whole or not at all.
@@ -59,7 +59,7 @@ function initialRecord(runtime: Runtime, id: string, name: string, config: PodSa
     ips: [],
     cniResult: null,
     hostname: hostNetwork || config.hostname === '' ? (hostNetwork ? nodeHostname() : id.slice(0, 12)) : config.hostname,
-    cgroup: { path: runtime.cgroups.absolute(parent === '' ? `berth/${id}` : parent), made: [], own: parent === '' },
+    cgroup: { path: runtime.cgroups.podDirectory(parent, id), made: [], own: parent === '' },
     ledger: ['cgroup', 'namespaces', ...(hostNetwork ? [] : (['network'] as const))],
   };
 }
@@ -113,10 +113,10 @@ async function makeCgroups(runtime: Runtime, record: SandboxRecord): Promise<voi
   const { overhead, resources } = record.config.linux ?? { overhead: null, resources: null };
   // The kubelet limits the pod's cgroup itself where it made it.
   const writes = record.cgroup.made.includes(record.cgroup.path)
-    ? [...cgroupWrites(overhead, 'config.linux.overhead'), ...cgroupWrites(resources, 'config.linux.resources')]
+    ? podWrites(overhead, resources, 'config.linux')
     : [];
   await runtime.cgroups.create(record.cgroup.path, writes);
-  if (namespaceOptions(record.config).pid === 'POD') await runtime.cgroups.create(reaperCgroup(record), []);
+  if (namespaceOptions(record.config).pid === 'POD') await runtime.cgroups.create(reaperCgroup(runtime, record), []);
 }
 
 async function makeNamespaces(runtime: Runtime, record: SandboxRecord, signal: AbortSignal): Promise<void> {
@@ -131,7 +131,7 @@ async function makeNamespaces(runtime: Runtime, record: SandboxRecord, signal: A
       hostname: pins.uts === '' ? '' : record.hostname,
       sysctls: record.config.linux?.sysctls ?? {},
       shmSize,
-      cgroup: sharedPid ? reaperCgroup(record) : '',
+      cgroup: sharedPid ? reaperCgroup(runtime, record) : '',
     },
     signal,
   );
@@ -161,7 +161,7 @@ async function undo(runtime: Runtime, sandbox: Sandbox): Promise<void> {
 export async function ensureSharedPid(runtime: Runtime, sandbox: Sandbox, signal: AbortSignal): Promise<string> {
   const { record } = sandbox;
   const pid = sandboxPins(runtime, record).pid;
-  const cgroup = reaperCgroup(record);
+  const cgroup = reaperCgroup(runtime, record);
   if (record.phase !== 'ready' || sandbox.stopping) throw new BerthError('SANDBOX_NOT_READY', `sandbox ${record.id} is not ready`);
   if (await runtime.cgroups.exists(cgroup)) return pid;
   await runtime.cgroups.create(cgroup, []);

@@ -21,8 +21,8 @@ test.each<[string, PodSandboxConfig__Output]>([
   ['sysctls', sysctls({ 'net.ipv4.ip_forward': '1', 'net/ipv4/conf/eth0.1/forwarding': '1', 'kernel.shmmax': '5', 'kernel.sem': '1 2 3 4', 'fs.mqueue.msg_max': '9' })],
   ['a cgroup parent', podConfig({ linux: podLinux({ cgroup_parent: '/kubepods/burstable/pod1' }) })],
 ])('%s is accepted', (_, config) => {
-  expect(validateSandbox(config, '')).toBe(config);
-  expect(validateSandbox(config, 'berth')).toBe(config);
+  expect(validateSandbox(config, '', 'cgroupfs')).toBe(config);
+  expect(validateSandbox(config, 'berth', 'cgroupfs')).toBe(config);
 });
 
 test.each<[string, PodSandboxConfig__Output]>([
@@ -59,13 +59,13 @@ test.each<[string, PodSandboxConfig__Output]>([
   ['config.linux.overhead.cpu_shares', podConfig({ linux: podLinux({ overhead: resources({ cpu_shares: '-1' }) }) })],
   ['config.linux.resources.cpu_period', podConfig({ linux: podLinux({ resources: resources({ cpu_period: '1' }) }) })],
 ])('%s is refused by its name', (field, config) => {
-  expect(() => validateSandbox(config, '')).toThrow(expect.objectContaining({ code: 'INVALID_FIELD', message: expect.stringContaining(`${field}: `) as string }));
+  expect(() => validateSandbox(config, '', 'cgroupfs')).toThrow(expect.objectContaining({ code: 'INVALID_FIELD', message: expect.stringContaining(`${field}: `) as string }));
 });
 
 test('no configuration, an unknown handler and a user namespace are refused with their own codes', () => {
-  expect(() => validateSandbox(null, '')).toThrow(expect.objectContaining({ code: 'INVALID_FIELD' }));
-  expect(() => validateSandbox(podConfig(), 'kata')).toThrow(expect.objectContaining({ code: 'UNKNOWN_HANDLER' }));
-  expect(() => validateSandbox(options({ userns_options: { mode: 'POD', uids: [], gids: [] } }), '')).toThrow(expect.objectContaining({ code: 'NOT_IMPLEMENTED' }));
+  expect(() => validateSandbox(null, '', 'cgroupfs')).toThrow(expect.objectContaining({ code: 'INVALID_FIELD' }));
+  expect(() => validateSandbox(podConfig(), 'kata', 'cgroupfs')).toThrow(expect.objectContaining({ code: 'UNKNOWN_HANDLER' }));
+  expect(() => validateSandbox(options({ userns_options: { mode: 'POD', uids: [], gids: [] } }), '', 'cgroupfs')).toThrow(expect.objectContaining({ code: 'NOT_IMPLEMENTED' }));
 });
 
 test('absent namespace options are the pod\'s own', () => {

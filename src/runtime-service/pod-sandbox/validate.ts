@@ -1,12 +1,18 @@
 import { isIP } from 'node:net';
 import type { PodSandboxConfig__Output } from '../../cri-server/generated/runtime/v1/PodSandboxConfig.ts';
 import type { NamespaceOption__Output } from '../../cri-server/generated/runtime/v1/NamespaceOption.ts';
-import { cgroupWrites } from '../../cgroup/limits.ts';
+import type { Cgroups } from '../../cgroup/cgroups.ts';
+import { podWrites } from '../../cgroup/pod-limits.ts';
+import { sliceDirectory } from '../../cgroup/systemd/units.ts';
 import { BerthError, invalidField } from '../../errors/catalogue.ts';
 import { runtimeHandlers } from '../runtime.ts';
 
 /** Checks a sandbox configuration wholly before anything is changed. Throws INVALID_FIELD or UNKNOWN_HANDLER. */
-export function validateSandbox(config: PodSandboxConfig__Output | null, runtimeHandler: string): PodSandboxConfig__Output {
+export function validateSandbox(
+  config: PodSandboxConfig__Output | null,
+  runtimeHandler: string,
+  driver: Cgroups['driver'],
+): PodSandboxConfig__Output {
   if (config === null) throw invalidField('config', 'is missing');
   validateMetadata(config);
   validateHostname(config);
@@ -15,9 +21,8 @@ export function validateSandbox(config: PodSandboxConfig__Output | null, runtime
   const options = namespaceOptions(config);
   validateNamespaces(options);
   validateSysctls(config, options);
-  validateCgroupParent(config.linux?.cgroup_parent ?? '');
-  cgroupWrites(config.linux?.overhead ?? null, 'config.linux.overhead');
-  cgroupWrites(config.linux?.resources ?? null, 'config.linux.resources');
+  validateCgroupParent(config.linux?.cgroup_parent ?? '', driver);
+  podWrites(config.linux?.overhead ?? null, config.linux?.resources ?? null, 'config.linux');
   if (config.log_directory !== '' && !config.log_directory.startsWith('/')) {
     throw invalidField('config.log_directory', `"${config.log_directory}" is not an absolute path`);
   }
@@ -107,11 +112,15 @@ function validateSysctls(config: PodSandboxConfig__Output, options: ReturnType<t
   }
 }
 
-function validateCgroupParent(parent: string): void {
+/** The kubelet gives the form of its own driver, which has to be Berth's. */
+function validateCgroupParent(parent: string, driver: Cgroups['driver']): void {
   if (parent === '') return;
   const field = 'config.linux.cgroup_parent';
   if (parent.split('/').includes('..')) throw invalidField(field, `"${parent}" holds ".."`);
-  if (parent.endsWith('.slice')) {
+  if (driver === 'cgroupfs') {
+    if (!parent.endsWith('.slice')) return;
     throw invalidField(field, `"${parent}" is a systemd slice, but the cgroup driver is cgroupfs: give a path, and set the kubelet's cgroupDriver to cgroupfs`);
   }
+  if (sliceDirectory(parent) !== undefined) return;
+  throw invalidField(field, `"${parent}" is no systemd slice such as kubepods-pod1.slice, but the cgroup driver is systemd: set the kubelet's cgroupDriver to systemd`);
 }

@@ -17,7 +17,7 @@ import { containerConfig, imageConfig, podConfig, podLinux, podSecurity } from '
 /** Every place where a fake can be made to fail or to wait. */
 export type Point =
   | 'launcher.createSandbox' | 'launcher.deleteSandbox' | 'launcher.createContainer'
-  | 'cgroups.create' | 'cgroups.remove' | 'network.setUp' | 'network.tearDown';
+  | 'cgroups.create' | 'cgroups.update' | 'cgroups.remove' | 'network.setUp' | 'network.tearDown';
 
 type HandlerName = { [Name in keyof RuntimeHandlers]: RuntimeHandlers[Name] extends Handler<never, unknown> ? Name : never }[keyof RuntimeHandlers];
 
@@ -199,7 +199,12 @@ export class Rig {
         if (![...directories].some((path) => path.startsWith(`${directory}/`))) directories.delete(directory);
       },
     };
+      driver: 'cgroupfs',
   }
+      podDirectory: (parent, id) => join(root, parent === '' ? `berth/${id}` : parent),
+      containerDirectory: (pod, id) => join(pod, id),
+      reaperDirectory: (pod) => join(pod, 'berth-reaper'),
+      isContainerDirectory: (directory, id) => basename(directory) === id,
 
   #network(): PodNetwork {
     return {
@@ -208,6 +213,12 @@ export class Rig {
       setUp: async ({ sandboxId }) => {
         this.attached.add(sandboxId);
         await this.#pass('network.setUp');
+      update: async (directory, writes) => {
+        const before = this.limits.get(directory) ?? [];
+        await this.#pass('cgroups.update');
+        this.limits.set(directory, [...before, ...writes.map(({ file, value }) => `${file}=${value}`)]);
+        return async () => void this.limits.set(directory, before);
+      },
         return { ips: ['10.1.0.2', 'fd00::2'], cniResult: { cniVersion: '1.0.0' } };
       },
       tearDown: async ({ sandboxId }) => {
