@@ -21,6 +21,7 @@ import { execSync } from './container/exec-sync.ts';
 import { listContainers } from './container/list.ts';
 import { removeContainerRpc } from './container/remove.ts';
 import { reopenContainerLog } from './container/reopen-log.ts';
+import { updateContainerResources } from './container/update-resources.ts';
 import { startContainer } from './container/start.ts';
 import { containerStatusRpc } from './container/status.ts';
 import { stopContainer } from './container/stop.ts';
@@ -29,11 +30,11 @@ import { removePodSandbox } from './pod-sandbox/remove.ts';
 import { runPodSandbox } from './pod-sandbox/run.ts';
 import { podSandboxStatus } from './pod-sandbox/status.ts';
 import { stopPodSandbox } from './pod-sandbox/stop.ts';
+import { updatePodSandboxResources } from './pod-sandbox/update-resources.ts';
 import { recover } from './recover.ts';
 import { runtimeConfig, updateRuntimeConfig } from './runtime-config.ts';
 import { runtimePaths } from './runtime.ts';
 import type { Runtime } from './runtime.ts';
-import { updatePodSandboxResources } from './pod-sandbox/update-resources.ts';
 import { createStats } from './stats/stats.ts';
 import { status } from './status.ts';
 import { runtimeVersion } from './version.ts';
@@ -100,9 +101,9 @@ function runtimeRpcs(runtime: Runtime): Partial<RuntimeHandlers> {
     RemoveContainer: removeContainerRpc(runtime),
     ContainerStatus: containerStatusRpc(runtime),
     ListContainers: listContainers(runtime),
+    UpdateContainerResources: updateContainerResources(runtime),
+    UpdatePodSandboxResources: updatePodSandboxResources(runtime),
     ReopenContainerLog: reopenContainerLog(runtime),
     ExecSync: execSync(runtime),
   };
 }
-    UpdateContainerResources: updateContainerResources(runtime),
-    UpdatePodSandboxResources: updatePodSandboxResources(runtime),

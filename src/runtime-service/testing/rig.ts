@@ -179,7 +179,12 @@ export class Rig {
     const directories = this.cgroupDirectories;
     const parents = (directory: string): string[] => (directory === root ? [] : [...parents(dirname(directory)), directory]);
     return {
+      driver: 'cgroupfs',
       hierarchy: { mountPoint: root, controllers: new Set(), missing: [] },
+      podDirectory: (parent, id) => join(root, parent === '' ? `berth/${id}` : parent),
+      containerDirectory: (pod, id) => join(pod, id),
+      reaperDirectory: (pod) => join(pod, 'berth-reaper'),
+      isContainerDirectory: (directory, id) => basename(directory) === id,
       absolute: (path) => join(root, path),
       exists: (directory) => Promise.resolve(directories.has(directory)),
       missing: (directory) => Promise.resolve(parents(directory).filter((path) => !directories.has(path))),
@@ -187,6 +192,12 @@ export class Rig {
         await this.#pass('cgroups.create');
         for (const path of parents(directory)) directories.add(path);
         this.limits.set(directory, writes.map(({ file, value }) => `${file}=${value}`));
+      },
+      update: async (directory, writes) => {
+        const before = this.limits.get(directory) ?? [];
+        await this.#pass('cgroups.update');
+        this.limits.set(directory, [...before, ...writes.map(({ file, value }) => `${file}=${value}`)]);
+        return async () => void this.limits.set(directory, before);
       },
       kill: async (directory) => {
         await this.shims.get(basename(directory))?.exit(137, 9);
@@ -199,12 +210,7 @@ export class Rig {
         if (![...directories].some((path) => path.startsWith(`${directory}/`))) directories.delete(directory);
       },
     };
-      driver: 'cgroupfs',
   }
-      podDirectory: (parent, id) => join(root, parent === '' ? `berth/${id}` : parent),
-      containerDirectory: (pod, id) => join(pod, id),
-      reaperDirectory: (pod) => join(pod, 'berth-reaper'),
-      isContainerDirectory: (directory, id) => basename(directory) === id,
 
   #network(): PodNetwork {
     return {
@@ -213,12 +219,6 @@ export class Rig {
       setUp: async ({ sandboxId }) => {
         this.attached.add(sandboxId);
         await this.#pass('network.setUp');
-      update: async (directory, writes) => {
-        const before = this.limits.get(directory) ?? [];
-        await this.#pass('cgroups.update');
-        this.limits.set(directory, [...before, ...writes.map(({ file, value }) => `${file}=${value}`)]);
-        return async () => void this.limits.set(directory, before);
-      },
         return { ips: ['10.1.0.2', 'fd00::2'], cniResult: { cniVersion: '1.0.0' } };
       },
       tearDown: async ({ sandboxId }) => {
