@@ -23,6 +23,7 @@ import { createLogger, flushLogger } from './telemetry/logger.ts';
 import { startMetricsServer } from './telemetry/metrics-server.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { createNotifier } from './telemetry/notify.ts';
+import { createRuntimeMetrics } from './telemetry/runtime-metrics.ts';
 import type { Notifier } from './telemetry/notify.ts';
 
 /** How long calls may go on after SIGTERM, in ms. */
@@ -106,7 +107,9 @@ async function startDaemon(config: Config, hierarchy: CgroupHierarchy, log: Logg
   );
   const cgroups = createCgroups(hierarchy, log);
   const runtime = layers.adopt(
-    await createRuntimeService({ config, log, clock, launcher, cgroups, network, images: images.provider }),
+    await createRuntimeService({
+      config, log, clock, launcher, cgroups, network, images: images.provider, metrics: createRuntimeMetrics(metrics),
+    }),
     (layer) => layer.close(),
   );
   await images.removeUnused();

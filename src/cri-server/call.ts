@@ -9,6 +9,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
+import { Metadata } from '@grpc/grpc-js';
 import type { handleServerStreamingCall, handleUnaryCall } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import { BerthError } from '../errors/catalogue.ts';
@@ -76,6 +77,8 @@ export function streamCall(
     const wrapped = new WrappedCall(method, call, environment, true);
     void wrapped
       .run(handler, async (run) => {
+        // At once, so that the client knows that it is being served before there is anything to tell.
+        call.sendMetadata(new Metadata());
         for await (const response of run(call.request, wrapped.context)) {
           wrapped.context.signal.throwIfAborted();
           // A slow client slows the handler down instead of filling memory.

@@ -54,5 +54,22 @@ export function requestType(service: ServiceName, method: string): string {
 
 export function serviceDefinition(service: ServiceName): ServiceDefinition {
   const definitions = fromJSON(contractJson as Parameters<typeof fromJSON>[0], options);
-  return definitions[`${packageName}.${service}`] as ServiceDefinition;
+  return Object.fromEntries(
+    Object.entries(definitions[`${packageName}.${service}`] as ServiceDefinition).map(([name, method]) => [
+      name,
+      method.responseStream ? { ...method, responseSerialize: onceForEach(method.responseSerialize) } : method,
+    ]),
+  );
+}
+
+/** Encodes a message once, however many streams the same object goes to. */
+function onceForEach(serialize: (message: object) => Buffer): (message: object) => Buffer {
+  const encoded = new WeakMap<object, Buffer>();
+  return (message) => {
+    const known = encoded.get(message);
+    if (known !== undefined) return known;
+    const bytes = serialize(message);
+    encoded.set(message, bytes);
+    return bytes;
+  };
 }

@@ -262,60 +262,6 @@ describe('ending early', () => {
   });
 });
 
-describe('a stream', () => {
-  test('sends what the generator yields and ends', async () => {
-    await start({
-      async *StreamContainers() {
-        for (let i = 0; i < 1000; i += 1) yield { containers: [{ id: String(i).padStart(500, '0') }] };
-      },
-    });
-    const ids: number[] = [];
-    const stream = runtime.StreamContainers({});
-    for await (const message of stream as AsyncIterable<{ containers: { id: string }[] }>) {
-      ids.push(Number(message.containers[0]?.id));
-    }
-    expect(ids).toEqual(Array.from({ length: 1000 }, (_, i) => i));
-    expect(await logged()).toMatchObject({ method: 'StreamContainers', code: 'OK' });
-  });
-
-  test('runs the generator to its finally when the client leaves', async () => {
-    const over = Promise.withResolvers<void>();
-    await start({
-      async *GetContainerEvents(_request, { signal }) {
-        try {
-          yield { container_id: 'first' };
-          await sleep(60_000, undefined, { signal });
-        } finally {
-          over.resolve();
-        }
-      },
-    });
-    const stream = runtime.GetContainerEvents({});
-    stream.on('error', () => undefined);
-    stream.once('data', () => stream.cancel());
-    await over.promise;
-    expect(await logged()).toMatchObject({ method: 'GetContainerEvents', code: 'CANCELLED' });
-  });
-
-  test('does not hold up close', async () => {
-    const entered = Promise.withResolvers<void>();
-    await start({
-      async *GetContainerEvents(_request, { signal }) {
-        entered.resolve();
-        yield { container_id: 'first' };
-        await sleep(60_000, undefined, { signal });
-      },
-    });
-    const ended = Promise.withResolvers<ServiceError>();
-    const stream = runtime.GetContainerEvents({});
-    stream.on('error', (error: ServiceError) => ended.resolve(error));
-    stream.resume();
-    await entered.promise;
-    await server?.close(60_000);
-    expect(await ended.promise).toMatchObject({ code: status.UNAVAILABLE });
-  });
-});
-
 describe('the socket', () => {
   test('is for owner and group', async () => {
     await start({});

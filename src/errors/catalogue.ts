@@ -80,6 +80,10 @@ export const catalogue = {
     remedy: 'ask for more than is in use, or have the container use less first',
   },
   CGROUP_FAILED: { status: grpcStatus.INTERNAL },
+  EVENTS_LOST: {
+    status: grpcStatus.RESOURCE_EXHAUSTED,
+    remedy: 'list sandboxes and containers, then ask for events again, and read them faster',
+  },
   STATE_FAILED: { status: grpcStatus.INTERNAL },
   EXEC_FAILED: { status: grpcStatus.INTERNAL },
   DEADLINE: { status: grpcStatus.DEADLINE_EXCEEDED },

@@ -6,6 +6,7 @@ import { sandboxTo } from '../state/sandbox.ts';
 import { finish, finishUnknown, settleLostShim, superviseShim } from './container/exit.ts';
 import { removeContainer } from './container/remove.ts';
 import { releaseSandbox, sandboxPins } from './pod-sandbox/resources.ts';
+import { containerFound, sandboxFound } from './events/announce.ts';
 import { stopSandbox } from './pod-sandbox/stop.ts';
 import { bundleCgroup, quarantinedContainer, quarantinedSandbox } from './quarantine.ts';
 import type { Container, Runtime, Sandbox } from './runtime.ts';
@@ -40,7 +41,9 @@ async function loadSandboxes(runtime: Runtime): Promise<void> {
     return quarantinedSandbox(runtime, id);
   });
   for (const record of [...records.toSorted(byCreation), ...quarantined]) {
-    runtime.sandboxes.set(record.id, { record, stopping: false });
+    const sandbox: Sandbox = { record, stopping: false };
+    runtime.sandboxes.set(record.id, sandbox);
+    sandboxFound(runtime, sandbox);
     runtime.sandboxNames.claim(record.name, record.id);
   }
 }
@@ -55,6 +58,7 @@ async function loadContainers(runtime: Runtime): Promise<void> {
     const container: Container = { record, shim: undefined, stopSignalSent: false, reconnected: false, exited: Promise.withResolvers() };
     if (record.phase === 'exited') container.exited.resolve();
     runtime.containers.set(record.id, container);
+    containerFound(runtime, container);
     runtime.containerNames.claim(record.name, record.id);
     if (record.ledger.includes('image') && record.imageId !== '') runtime.images.retain(record.imageId, record.id);
   }

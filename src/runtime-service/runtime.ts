@@ -7,6 +7,7 @@ import type { ImageProvider } from '../image-service/images.ts';
 import type { PodNetwork } from '../pod-network/pod-network.ts';
 import type { Launcher } from '../shim/launcher.ts';
 import type { Shim } from '../shim/shim.ts';
+import type { ContainerEventResponse } from '../cri-server/generated/runtime/v1/ContainerEventResponse.ts';
 import type { ContainerRecord } from '../state/container.ts';
 import type { IdIndex } from '../state/ids.ts';
 import type { KeyedLock } from '../state/keyed-lock.ts';
@@ -14,6 +15,8 @@ import type { NameRegistry } from '../state/name-registry.ts';
 import type { RecordStore } from '../state/record-store.ts';
 import type { SandboxRecord } from '../state/sandbox.ts';
 import type { Clock } from '../telemetry/clock.ts';
+import type { RuntimeMetrics } from '../telemetry/runtime-metrics.ts';
+import type { EventHub } from './events/event-hub.ts';
 
 /** A sandbox in memory. Only `record` changes, and only through state/. */
 export interface Sandbox {
@@ -52,6 +55,10 @@ export interface Runtime {
   readonly sandboxNames: NameRegistry;
   readonly containerNames: NameRegistry;
   readonly locks: KeyedLock;
+  readonly metrics: RuntimeMetrics;
+  readonly events: EventHub<ContainerEventResponse>;
+  /** How many events of its sequence have been said of an object; absent for one that is not to be spoken of. */
+  readonly announced: WeakMap<Container | Sandbox, number>;
   /** Bounds launches (sandboxes and containers) at once. */
   readonly launches: PQueue;
   readonly paths: RuntimePaths;

@@ -16,6 +16,7 @@ import { NameRegistry } from '../state/name-registry.ts';
 import { RecordStore } from '../state/record-store.ts';
 import { parseSandboxRecord } from '../state/sandbox.ts';
 import type { Clock } from '../telemetry/clock.ts';
+import type { RuntimeMetrics } from '../telemetry/runtime-metrics.ts';
 import { createContainer } from './container/create.ts';
 import { execSync } from './container/exec-sync.ts';
 import { listContainers } from './container/list.ts';
@@ -25,6 +26,8 @@ import { updateContainerResources } from './container/update-resources.ts';
 import { startContainer } from './container/start.ts';
 import { containerStatusRpc } from './container/status.ts';
 import { stopContainer } from './container/stop.ts';
+import { EventHub } from './events/event-hub.ts';
+import { getContainerEvents } from './events/get-container-events.ts';
 import { listPodSandbox } from './pod-sandbox/list.ts';
 import { removePodSandbox } from './pod-sandbox/remove.ts';
 import { runPodSandbox } from './pod-sandbox/run.ts';
@@ -47,6 +50,7 @@ export interface RuntimeServiceOptions {
   readonly cgroups: Cgroups;
   readonly network: PodNetwork;
   readonly images: ImageProvider;
+  readonly metrics: RuntimeMetrics;
 }
 
 export interface RuntimeService {
@@ -54,6 +58,12 @@ export interface RuntimeService {
   /** Leaves the containers running. */
   close(): void;
 }
+
+/** Events that may wait for one subscriber: more than a full node makes at once. */
+const eventLimit = 4096;
+
+/** How long clients whose stream a restart has cut may take to come back and still miss nothing of it. */
+const eventReturnWindow = 60_000_000_000n;
 
 /** Recovers what the machine holds of earlier runs and returns the handlers of the RuntimeService. */
 export async function createRuntimeService(options: RuntimeServiceOptions): Promise<RuntimeService> {
@@ -69,6 +79,8 @@ export async function createRuntimeService(options: RuntimeServiceOptions): Prom
     sandboxNames: new NameRegistry(),
     containerNames: new NameRegistry(),
     locks: new KeyedLock(),
+    events: new EventHub({ clock: options.clock, observer: options.metrics.events, limit: eventLimit, returnWindow: eventReturnWindow }),
+    announced: new WeakMap(),
     launches: new PQueue({ concurrency: config.runtime.maxConcurrentLaunches }),
     paths: runtimePaths(config),
   };
@@ -105,5 +117,6 @@ function runtimeRpcs(runtime: Runtime): Partial<RuntimeHandlers> {
     UpdatePodSandboxResources: updatePodSandboxResources(runtime),
     ReopenContainerLog: reopenContainerLog(runtime),
     ExecSync: execSync(runtime),
+    GetContainerEvents: getContainerEvents(runtime),
   };
 }

@@ -18,6 +18,7 @@ import { allSettled } from '../../state/settled.ts';
 import { berthConfig, ociConfig, writeBundle } from '../bundle/bundle.ts';
 import type { BundleInput } from '../bundle/bundle.ts';
 import { stopSignal } from '../bundle/signals.ts';
+import { containerMade } from '../events/announce.ts';
 import { failedName } from '../pod-sandbox/resources.ts';
 import type { Container, Runtime, Sandbox } from '../runtime.ts';
 import { prepareBundle } from './bundle-input.ts';
@@ -112,6 +113,7 @@ async function make(runtime: Runtime, sandbox: Sandbox, image: ResolvedImage, in
     await runtime.launches.add(() => setUp(runtime, container, bundle, files, signal));
     // A stop that began meanwhile has killed the containers that it found; this one came late.
     requireReady(sandbox);
+    containerMade(runtime, container);
   } catch (cause) {
     await undo(runtime, container).catch((err: unknown) => runtime.log.error({ err, container: initial.id }, 'a failed container cannot be undone'));
     throw cause instanceof NativeFailure

@@ -3,6 +3,7 @@ import type { ShimStatus } from '../../shim/status.ts';
 import { attachShim } from '../../shim/shim.ts';
 import type { Shim } from '../../shim/shim.ts';
 import { containerTo } from '../../state/container.ts';
+import { containerChanged } from '../events/announce.ts';
 import type { Container, Runtime } from '../runtime.ts';
 
 /** Connects to a container's shim and follows it until its end. */
@@ -33,6 +34,7 @@ export async function superviseShim(runtime: Runtime, container: Container, sign
 export function started(runtime: Runtime, container: Container, status: Pick<ShimStatus, 'pid' | 'startedAt'>): void {
   if (container.record.phase !== 'created') return;
   container.record = containerTo(container.record, 'running', { pid: status.pid, startedAt: String(status.startedAt) });
+  containerChanged(runtime, container);
   runtime.containerStore
     .save(container.record)
     .catch((err: unknown) => runtime.log.error({ err, container: container.record.id }, 'the start is not saved'));
@@ -97,6 +99,7 @@ function conclude(runtime: Runtime, container: Container): void {
   const { record } = container;
   const log = runtime.log.child({ container: record.id });
   log.info({ exitCode: record.exitCode, exitKnown: record.exitKnown, oomKilled: record.oomKilled }, 'container exited');
+  containerChanged(runtime, container);
   runtime.containerStore.save(record).catch((err: unknown) => log.error({ err }, 'the exit status is not saved'));
   emptyCgroup(runtime, record.cgroupPath)
     .catch((err: unknown) => log.warn({ err }, 'cgroup of the exited container stays until it is removed'));

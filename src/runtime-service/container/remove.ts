@@ -1,5 +1,6 @@
 import type { RuntimeHandlers } from '../../cri-server/handlers.ts';
 import { wrapError } from '../../errors/catalogue.ts';
+import { containerRemoved } from '../events/announce.ts';
 import type { Container, Runtime } from '../runtime.ts';
 import { releaseContainer } from './resources.ts';
 
@@ -31,6 +32,7 @@ export async function removeContainer(runtime: Runtime, container: Container): P
     }
     await runtime.containerStore.remove(id);
     runtime.containers.delete(id);
+    containerRemoved(runtime, container);
     runtime.containerNames.release(name, id);
   });
 }

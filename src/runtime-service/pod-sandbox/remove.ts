@@ -1,6 +1,7 @@
 import type { RuntimeHandlers } from '../../cri-server/handlers.ts';
 import { wrapError } from '../../errors/catalogue.ts';
 import { removeContainer } from '../container/remove.ts';
+import { sandboxRemoved } from '../events/announce.ts';
 import { containersOf } from '../runtime.ts';
 import type { Runtime, Sandbox } from '../runtime.ts';
 import { releaseSandbox } from './resources.ts';
@@ -34,5 +35,6 @@ async function removeSandbox(runtime: Runtime, sandbox: Sandbox): Promise<void> 
   }
   await runtime.sandboxStore.remove(id);
   runtime.sandboxes.delete(id);
+  sandboxRemoved(runtime, sandbox);
   runtime.sandboxNames.release(name, id);
 }

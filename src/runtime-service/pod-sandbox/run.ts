@@ -12,6 +12,7 @@ import { newId } from '../../state/ids.ts';
 import { sandboxName, sandboxTo } from '../../state/sandbox.ts';
 import type { SandboxRecord } from '../../state/sandbox.ts';
 import { allSettled } from '../../state/settled.ts';
+import { sandboxMade } from '../events/announce.ts';
 import type { Runtime, Sandbox } from '../runtime.ts';
 import { writeSandboxFiles } from './files.ts';
 import { failedName, makePinDirectories, networkRequest, reaperCgroup, releaseSandbox, sandboxPins } from './resources.ts';
@@ -71,6 +72,7 @@ async function make(runtime: Runtime, initial: SandboxRecord): Promise<void> {
   const signal = AbortSignal.timeout(runDeadline);
   try {
     await runtime.launches.add(() => setUp(runtime, sandbox, signal));
+    sandboxMade(runtime, sandbox);
   } catch (cause) {
     const error = cause instanceof NativeFailure
       ? toBerthError(`run sandbox ${initial.id}`, cause.detail)

@@ -3,6 +3,7 @@ import { wrapError } from '../../errors/catalogue.ts';
 import type { LedgerEntry } from '../../state/ledger.ts';
 import { sandboxTo } from '../../state/sandbox.ts';
 import { killContainer } from '../container/kill.ts';
+import { sandboxChanged } from '../events/announce.ts';
 import { containersOf } from '../runtime.ts';
 import type { Runtime, Sandbox } from '../runtime.ts';
 import { pidLock, releaseSandbox } from './resources.ts';
@@ -36,6 +37,7 @@ export async function stopSandbox(runtime: Runtime, sandbox: Sandbox): Promise<v
   const { left, errors } = await runtime.locks.run(pidLock(record.id), undefined, () => releaseSandbox(runtime, record, held));
   const others = record.ledger.filter((entry) => !releasedByStop.includes(entry));
   sandbox.record = sandboxTo(record, 'stopped', { ledger: [...others, ...left] });
+  sandboxChanged(runtime, sandbox);
   await runtime.sandboxStore.save(sandbox.record);
   if (errors.length > 0) throw wrapError(`stop sandbox ${record.id}`, errors[0]);
 }

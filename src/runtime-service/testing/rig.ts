@@ -2,14 +2,17 @@ import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { pino } from 'pino';
+import { Registry } from 'prom-client';
 import type { Cgroups } from '../../cgroup/cgroups.ts';
 import type { Config } from '../../config/config.ts';
+import type { ContainerEventResponse } from '../../cri-server/generated/runtime/v1/ContainerEventResponse.ts';
 import type { Handler, RuntimeHandlers } from '../../cri-server/handlers.ts';
 import type { ImageProvider } from '../../image-service/images.ts';
 import type { PodNetwork } from '../../pod-network/pod-network.ts';
 import type { Launcher, SandboxSpec } from '../../shim/launcher.ts';
 import { FakeShim } from '../../shim/testing/fake-shim.ts';
 import type { CallContext } from '../../telemetry/call-context.ts';
+import { createRuntimeMetrics } from '../../telemetry/runtime-metrics.ts';
 import { createRuntimeService } from '../service.ts';
 import type { RuntimeService } from '../service.ts';
 import { containerConfig, imageConfig, podConfig, podLinux, podSecurity } from './requests.ts';
@@ -35,6 +38,8 @@ export class Rig {
   readonly limits = new Map<string, readonly string[]>();
   readonly attached = new Set<string>();
   readonly retained = new Set<string>();
+  /** Of the run of now. */
+  metrics = new Registry();
   readonly hooks = new Map<Point, () => Promise<void>>();
   /** What a new container's shim does once it listens; by default it is `created` at once. */
   onLaunch: (shim: FakeShim) => Promise<void> = async (shim) => void (await shim.listen('created'));
@@ -53,6 +58,7 @@ export class Rig {
   }
 
   async start(): Promise<void> {
+    this.metrics = new Registry();
     this.#service = await createRuntimeService({
       config: this.#config(),
       log,
@@ -61,6 +67,7 @@ export class Rig {
       cgroups: this.#cgroups(),
       network: this.#network(),
       images: this.#images(),
+      metrics: createRuntimeMetrics(this.metrics),
     });
   }
 
@@ -82,6 +89,19 @@ export class Rig {
     const handler = this.#service?.handlers[name] as ((request: unknown, context: CallContext) => ReturnType<RuntimeHandlers[Name]>) | undefined;
     if (handler === undefined) throw new Error(`no handler ${name}`);
     return handler(request, { signal: signal ?? new AbortController().signal, log, requestId: 'test' });
+  }
+
+  /** Events from now on, as a client that reads at once sees them. */
+  events(): { readonly seen: ContainerEventResponse[]; readonly ended: Promise<void>; end(): void } {
+    const controller = new AbortController();
+    const context = { signal: controller.signal, log, requestId: 'test' };
+    const stream = this.#service?.handlers.GetContainerEvents?.({}, context);
+    if (stream === undefined) throw new Error('no handler GetContainerEvents');
+    const seen: ContainerEventResponse[] = [];
+    const read = async (): Promise<void> => {
+      for await (const event of stream) seen.push(event);
+    };
+    return { seen, ended: read().catch(() => undefined), end: () => controller.abort() };
   }
 
   async pod(config = podConfig({ linux: podLinux({ security_context: podSecurity() }) }), signal?: AbortSignal): Promise<string> {
