@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "arena.h"
+#include "device_rules.h"
 #include "setup.h"
 
 #define MAX_GROUPS 256
@@ -118,6 +119,9 @@ struct bundle {
 	size_t sysctl_count;
 	struct device_spec *devices;
 	size_t device_count;
+	bool has_device_rules; /* else the cgroup's stay as they are */
+	struct device_rule *device_rules; /* complete and reduced */
+	size_t device_rule_count;
 
 	const char *id;
 	const char *log_path;

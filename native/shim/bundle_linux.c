@@ -220,7 +220,8 @@ int bundle_read_linux(struct bundle *bundle, const struct fields *top, struct er
 	    (ret = check_paths(&fields, "maskedPaths", bundle->masked_paths, err)) < 0 ||
 	    (ret = field_strings(&fields, "readonlyPaths", &bundle->readonly_paths, NULL, err)) < 0 ||
 	    (ret = check_paths(&fields, "readonlyPaths", bundle->readonly_paths, err)) < 0 ||
-	    (ret = read_devices(bundle, &fields, err)) < 0 || (ret = read_sysctls(bundle, &fields, err)) < 0)
+	    (ret = read_devices(bundle, &fields, err)) < 0 ||
+	    (ret = bundle_read_resources(bundle, &fields, err)) < 0 || (ret = read_sysctls(bundle, &fields, err)) < 0)
 		return ret;
 	return read_propagation(bundle, &fields, err);
 }

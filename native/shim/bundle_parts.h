@@ -8,6 +8,8 @@
 int bundle_read_process(struct bundle *bundle, const struct fields *top, struct error *err);
 int bundle_read_mounts(struct bundle *bundle, const struct fields *top, struct error *err);
 int bundle_read_linux(struct bundle *bundle, const struct fields *top, struct error *err);
+/* Of `linux`; berth.json has been read. */
+int bundle_read_resources(struct bundle *bundle, const struct fields *parent, struct error *err);
 /* root, hostname, domainname, and what is refused at the top of config.json. */
 int bundle_read_root(struct bundle *bundle, const struct fields *top, struct error *err);
 /* berth.json */

@@ -232,6 +232,8 @@ static int bring_up(struct run *run, const char *directory, struct error *err)
 	cgroup = bundle_cgroup_path(run->bundle);
 	if (cgroup != NULL && (run->cgroup = cgroup_open(cgroup, err)) < 0)
 		return run->cgroup;
+	if (cgroup != NULL && (result = bundle_restrict_devices(run->bundle, run->cgroup, err)) < 0)
+		return result;
 	result = loop_open(&run->loop, err);
 	result = result < 0 ? result : open_stdio(run, err);
 	result = result < 0 ? result : watch_signals(run, err);

@@ -32,6 +32,12 @@ unsigned long bundle_clone_flags(const struct bundle *bundle);
  * by path: setns affects children only) and joins them. Called once, before clone.
  */
 int bundle_join_before_clone(const struct bundle *bundle, struct error *err);
+/*
+ * Has the kernel enforce the bundle's device rules in the open cgroup and all below it. Called once, before
+ * anything runs there. Does nothing where there are no rules, or none that denies anything; rules that cannot
+ * be enforced are an error.
+ */
+int bundle_restrict_devices(const struct bundle *bundle, int cgroup, struct error *err);
 
 /* The user as resolved inside the root; crosses the set-up pipe by value. */
 struct resolved_user {

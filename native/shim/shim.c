@@ -159,6 +159,8 @@ static int bring_up(struct shim *shim, const char *bundle, struct error *err)
 		shim->cgroup = cgroup_open(cgroup, err);
 		if (shim->cgroup < 0)
 			return shim->cgroup;
+		if ((result = bundle_restrict_devices(shim->bundle, shim->cgroup, err)) < 0)
+			return result;
 	}
 	result = log_open(&shim->log, bundle_log_path(shim->bundle), err);
 	return result < 0 ? result : init_create(shim, err);

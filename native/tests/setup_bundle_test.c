@@ -118,6 +118,16 @@ static void test_linux(void)
 		{ "\"sysctl\":{\"\":\"x\"},", EINVAL, "is not the name of a sysctl" },
 		{ "\"devices\":[{\"path\":\"/dev/x\",\"type\":\"z\"}],", EINVAL, "linux.devices[0].type: must be c, u, b or p" },
 		{ "\"devices\":[{\"path\":\"/dev/x\",\"type\":\"c\",\"major\":4096}],", EINVAL, "linux.devices[0].major: must be" },
+		{ "\"resources\":{\"devices\":[{\"allow\":true,\"access\":\"rx\"}]},", EINVAL,
+		  "linux.resources.devices[0].access: must be made of r, w and m" },
+		{ "\"resources\":{\"devices\":[{\"allow\":true,\"access\":\"\"}]},", EINVAL, "linux.resources.devices[0].access: must" },
+		{ "\"resources\":{\"devices\":[{\"allow\":true}]},", EINVAL, "linux.resources.devices[0].access: missing" },
+		{ "\"resources\":{\"devices\":[{\"type\":\"p\",\"access\":\"r\"}]},", EINVAL,
+		  "linux.resources.devices[0].type: must be a, c or b" },
+		{ "\"resources\":{\"devices\":[{\"minor\":1048576,\"access\":\"r\"}]},", EINVAL, "linux.resources.devices[0].minor: must be" },
+		{ "\"resources\":{\"devices\":[3]},", EINVAL, "linux.resources.devices[0]" },
+		{ "\"resources\":{\"devices\":[{\"allow\":false,\"access\":\"rwm\"}]},", EINVAL,
+		  "linux.resources.devices: needs a cgroup" },
 		{ "\"rootfsPropagation\":\"r\",", EINVAL, "linux.rootfsPropagation: \"r\" is not a propagation" },
 	};
 	struct setup_case what = { .script = "true" };

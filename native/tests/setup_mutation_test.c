@@ -149,7 +149,9 @@ int main(void)
 		.mounts = ",{\"destination\":\"/v\",\"source\":\"/s\",\"options\":[\"rbind\",\"rprivate\",\"ro\",\"rnosuid\"]}",
 		.linux_members = "\"maskedPaths\":[\"/proc/keys\"],\"readonlyPaths\":[\"/proc/sys\"],"
 				 "\"sysctl\":{\"net.core.somaxconn\":\"1\"},\"rootfsPropagation\":\"rslave\","
-				 "\"devices\":[{\"path\":\"/dev/x\",\"type\":\"c\",\"major\":1,\"minor\":2}],",
+				 "\"devices\":[{\"path\":\"/dev/x\",\"type\":\"c\",\"major\":1,\"minor\":2}],"
+				 "\"resources\":{\"devices\":[{\"allow\":true,\"access\":\"rwm\"},{\"allow\":true,\"type\":\"c\","
+				 "\"major\":1,\"minor\":-1,\"access\":\"rw\"}]},",
 		.berth = ",\"cgroup\":\"/c\",\"user\":{\"spec\":\"alice:video\",\"group\":-1,\"supplementalGroups\":[5],"
 			 "\"policy\":\"merge\"}",
 		.top = "\"hostname\":\"h\",",

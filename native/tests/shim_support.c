@@ -85,7 +85,8 @@ static void write_berth_json(const struct world *world, const struct launch *lau
 void world_create(struct world *world, const struct launch *launch, struct peer *shim, struct message *state)
 {
 	struct setup_case what = { .script = launch->script, .args = launch->args, .terminal = launch->terminal,
-				   .namespaces = launch->namespaces };
+				   .namespaces = launch->namespaces, .process = launch->process,
+				   .linux_members = launch->linux_members };
 
 	/* A fresh one each time: what was killed by cgroup.kill once takes no clone any more (docs/shim-protocol.md). */
 	snprintf(world->cgroup, sizeof(world->cgroup), "%s/c%u", world->base_cgroup, ++world->count);

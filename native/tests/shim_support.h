@@ -25,6 +25,8 @@ struct launch {
 	const char *script;      /* for /bin/sh -c */
 	const char *args;        /* or a JSON array */
 	const char *namespaces;  /* JSON array; NULL: all of its own */
+	const char *process;     /* as in setup_case */
+	const char *linux_members;
 	bool terminal, with_stdin, stdin_once;
 };
 
