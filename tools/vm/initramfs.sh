@@ -16,7 +16,7 @@ done
 tree=$(mktemp -d)
 packed=$(mktemp "$output.XXXXXX")
 trap 'rm -rf "$tree" "$packed"' EXIT
-for directory in bin modules proc dev sys control lower upper root; do mkdir "$tree/$directory"; done
+for directory in bin modules proc dev sys control lower upper bare root; do mkdir "$tree/$directory"; done
 cp "$busybox" "$tree/bin/busybox"
 cp "$here/guest/first-init.sh" "$tree/init"
 cp "$here/guest/probe.sh" "$tree/probe"

@@ -3,13 +3,13 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, readdir, realpath, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { follow } from './follow.ts';
 import type { Sink } from './follow.ts';
-import { kernel, makeDisk, makeSparse, prepare, store } from './prepare.ts';
+import { kernel, makeDisk, makeSparse, prepare, project, store } from './prepare.ts';
 import { qemuArguments } from './qemu.ts';
 import type { MachineFiles } from './qemu.ts';
 import type { MachineSettings } from './settings.ts';
@@ -45,6 +45,15 @@ export interface Run {
 
 const quoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`;
 
+/**
+ * Directories that have to be seen inside although the machine has file systems of its own on /tmp, /run and
+ * other places: where the command runs and the checkout, whose node_modules may be a link to elsewhere.
+ */
+async function visible(command: Command): Promise<string[]> {
+  const modules = await realpath(join(project, 'node_modules')).catch(() => project);
+  return [...new Set([command.directory, project, modules])];
+}
+
 async function fillControl(control: string, settings: MachineSettings, command: Command): Promise<void> {
   for (const name of await readdir(join(here, 'guest'))) await cp(join(here, 'guest', name), join(control, name));
   const version = (await readFile(join(kernel, 'version'), 'utf8')).trim();
@@ -56,6 +65,7 @@ async function fillControl(control: string, settings: MachineSettings, command: 
     KERNEL_VERSION: version,
   };
   await writeFile(join(control, 'settings'), Object.entries(given).map(([name, value]) => `${name}=${quoted(value)}\n`).join(''));
+  await writeFile(join(control, 'visible'), (await visible(command)).map((directory) => `${directory}\n`).join(''));
   const environment = Object.entries(command.environment).map(([name, value]) => `export ${name}=${quoted(value)}\n`);
   await writeFile(join(control, 'command'), `${environment.join('')}cd ${quoted(command.directory)} || exit\n${command.line}\n`);
   for (const name of ['stdout', 'stderr', 'console']) await writeFile(join(control, name), '');

@@ -9,7 +9,8 @@ import type { MachineFiles } from './qemu.ts';
 import type { MachineSettings } from './settings.ts';
 
 const here = dirname(fileURLToPath(import.meta.url));
-export const store = join(dirname(dirname(here)), 'build/vm');
+export const project = dirname(dirname(here));
+export const store = join(project, 'build/vm');
 export const kernel = join(store, 'kernel');
 
 /** Why no machine can be started here. */

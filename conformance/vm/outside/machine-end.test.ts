@@ -1,6 +1,6 @@
 /** What comes out of a machine, and what stays on its disk when the power goes. These start machines themselves. */
 
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(work, { recursive: true, force: true }));
 
-async function machine(line: string, settings: Record<string, string> = {}): Promise<{ run: Run; stdout: Buffer; stderr: Buffer }> {
+async function machine(line: string, settings: Record<string, string> = {}, directory = '/'): Promise<{ run: Run; stdout: Buffer; stderr: Buffer }> {
   const heard: { stdout: Uint8Array[]; stderr: Uint8Array[] } = { stdout: [], stderr: [] };
   const sink = (chunks: Uint8Array[]) => ({
     write: (chunk: Uint8Array, done: () => void): void => {
@@ -25,7 +25,7 @@ async function machine(line: string, settings: Record<string, string> = {}): Pro
     },
   });
   const outlet = { stdout: sink(heard.stdout), stderr: sink(heard.stderr) };
-  const command = { line, directory: '/', environment: passedOn(process.env) };
+  const command = { line, directory, environment: passedOn(process.env) };
   const run = await runMachine(machineSettings({ MEM: '512M', TIMEOUT: '150', ...settings }), command, outlet, { results: path.join(work, 'results') });
   return { run, stdout: Buffer.concat(heard.stdout), stderr: Buffer.concat(heard.stderr) };
 }
@@ -59,4 +59,21 @@ test('a disk keeps what was flushed before the power went, and loses what was no
   const after = await machine('ls /disk; cat /disk/flushed', { DISK });
   expect(after.run.end).toEqual({ kind: 'ended', code: 0 });
   expect(after.stdout.toString()).toBe('flushed\nlost+found\nsafe\n');
+});
+
+test.each([
+  ['plain', '/tmp'],
+  ['systemd', '/tmp'],
+  ['plain', '/run'],
+])('with init %s, a directory below %s is seen inside, can be written there, and is not changed outside', async (init, parent) => {
+  const directory = await mkdtemp(path.join(parent, 'machine end '));
+  try {
+    await writeFile(path.join(directory, 'file'), 'from outside\n');
+    const { run, stdout } = await machine('pwd; cat file; echo inside >file; cat file', { INIT: init }, directory);
+    expect(run.end).toEqual({ kind: 'ended', code: 0 });
+    expect(stdout.toString()).toBe(`${directory}\nfrom outside\ninside\n`);
+    expect(await readFile(path.join(directory, 'file'), 'utf8')).toBe('from outside\n');
+  } finally {
+    await rm(directory, { recursive: true });
+  }
 });

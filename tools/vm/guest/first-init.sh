@@ -22,6 +22,8 @@ $b mount -t 9p -o "rw,cache=none,$share" control /control || fail "the control d
 $b mount -t tmpfs -o mode=755,size=75% upper /upper || fail "no memory for what is written"
 $b mkdir /upper/data /upper/work
 $b mount -t overlay -o lowerdir=/lower,upperdir=/upper/data,workdir=/upper/work root /root || fail "no overlay"
+# The root once more, as it is without the file systems that will lie on it.
+$b mount -o bind /root /bare || fail "the root cannot be bound"
 
 # All mounts of a node are made here, with the busybox in memory: programs from the root cost an emulated machine
 # fifty milliseconds each.
@@ -48,6 +50,13 @@ in_root tmpfs /var/lib/berth mode=755,size=75%
 . /root/run/berth-vm/settings
 $b mkdir -p /root/lib/modules
 $b mount -o bind "/root$KERNEL_MODULES" /root/lib/modules
+# What the command needs may be below a directory that is covered now.
+while read -r directory; do
+	[ ! -d "/root$directory" ] || continue
+	$b mkdir -p "/root$directory"
+	$b mount -o bind "/bare$directory" "/root$directory" || echo "vm: $directory is not there" >/root/dev/console
+done </root/run/berth-vm/visible
+$b umount /bare
 [ -e /root/dev/fd ] || $b ln -s /proc/self/fd /root/dev/fd
 
 # systemd 252 does not know the hugetlb controller, so that it leaves alone what is written here.
