@@ -85,6 +85,8 @@ export const catalogue = {
     remedy: 'list sandboxes and containers, then ask for events again, and read them faster',
   },
   STATE_FAILED: { status: grpcStatus.INTERNAL },
+  FORWARD_REFUSED: { status: grpcStatus.UNAVAILABLE, remedy: 'start what is to listen there' },
+  FORWARD_FAILED: { status: grpcStatus.UNAVAILABLE },
   EXEC_FAILED: { status: grpcStatus.INTERNAL },
   DEADLINE: { status: grpcStatus.DEADLINE_EXCEEDED },
   CANCELLED: { status: grpcStatus.CANCELLED },

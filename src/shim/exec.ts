@@ -1,8 +1,8 @@
-import { BerthError } from '../errors/catalogue.ts';
 import { Channel } from './channel.ts';
 import { connectShim } from './connect.ts';
 import { messageType, parseControl } from './protocol.ts';
 import type { Frame } from './protocol.ts';
+import { readExit } from './session.ts';
 
 export interface ExecResult {
   readonly exitCode: number;
@@ -57,7 +57,7 @@ export async function execAndWait(
     onFrame: (frame: Frame) => {
       if (frame.type === messageType.STDOUT) stdout.add(frame.payload);
       else if (frame.type === messageType.STDERR) stderr.add(frame.payload);
-      else if (frame.type === messageType.EXIT) exit.resolve(exitCodeOf(parseControl(frame)));
+      else if (frame.type === messageType.EXIT) exit.resolve(readExit(parseControl(frame)).exitCode);
     },
     onClose: (error) => exit.reject(error),
   });
@@ -70,9 +70,4 @@ export async function execAndWait(
     signal.removeEventListener('abort', onAbort);
     channel.close();
   }
-}
-
-function exitCodeOf(payload: Record<string, unknown>): number {
-  if (typeof payload['exitCode'] !== 'number') throw new BerthError('SHIM_PROTOCOL', 'EXIT without exitCode');
-  return payload['exitCode'];
 }

@@ -35,6 +35,13 @@ export interface ContainerLaunch {
   readonly stateDir: string;
 }
 
+export interface ForwardSpec {
+  /** Pin file of the network namespace; empty for the host's. */
+  readonly net: string;
+  /** Absolute path for a Unix socket that is not there yet. */
+  readonly socket: string;
+}
+
 /** The launcher, as the runtime service sees it. All methods reject with NativeFailure when the step failed. */
 export interface Launcher {
   /** Makes and pins the namespaces. `reaperPid` is 0 without a shared PID namespace. */
@@ -43,6 +50,8 @@ export interface Launcher {
   deleteSandbox(pins: SandboxPins, signal: AbortSignal): Promise<void>;
   /** Forks a shim that listens on `stateDir/shim.sock`. Resolves before the container is set up. */
   createContainer(launch: ContainerLaunch, signal: AbortSignal): Promise<{ readonly shimPid: number }>;
+  /** Starts a forwarder that listens on `socket` (see forward.ts, which uses it). */
+  forward(spec: ForwardSpec, signal: AbortSignal): Promise<{ readonly pid: number }>;
   close(): void;
 }
 
@@ -106,6 +115,11 @@ export function startLauncher(options: { readonly program: string; readonly log:
     async createContainer(launch, signal) {
       const result = await call(messageType.CONTAINER_CREATE, launch, signal);
       return { shimPid: Number(result['pid'] ?? 0) };
+    },
+    async forward(spec, signal) {
+      const { net, socket } = spec;
+      const result = await call(messageType.FORWARD, { net, socket }, signal);
+      return { pid: Number(result['pid'] ?? 0) };
     },
     close() {
       closed = true;

@@ -14,6 +14,7 @@ export const messageType = {
   SANDBOX_CREATE: 16,
   SANDBOX_DELETE: 17,
   CONTAINER_CREATE: 18,
+  FORWARD: 19,
   SUBSCRIBE: 32,
   START: 33,
   KILL: 34,

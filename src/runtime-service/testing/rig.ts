@@ -190,6 +190,7 @@ export class Rig {
         await this.onLaunch(shim);
         return { shimPid: process.pid };
       },
+      forward: () => Promise.resolve({ pid: process.pid }),
       close: () => undefined,
     };
   }
