@@ -137,6 +137,8 @@ test('what may stay is not reported', async () => {
   await writeFile(path.join(work, 'addresses/last_reserved_ip.0'), '');
   await mkdir(path.join(work, 'root/images'));
   await writeFile(path.join(work, 'root/images/index.json'), '');
-  expect(leaksBetween(before, await snapshot(scope, { images: true }))).toEqual([]);
+  // The descriptors here are this process's own, and its children's pipes come and go.
+  const found = leaksBetween(before, await snapshot(scope, { images: true })).filter((leak) => !leak.startsWith('descriptor:'));
+  expect(found).toEqual([]);
   ip('link', 'delete', 'permanent0');
 });
