@@ -49,7 +49,7 @@ in_root tmpfs /tmp mode=1777,size=75%
 in_root tmpfs /var/lib/berth mode=755,size=75%
 . /root/run/berth-vm/settings
 $b mkdir -p /root/lib/modules
-$b mount -o bind "/root$KERNEL_MODULES" /root/lib/modules
+$b mount -o bind "/bare$KERNEL_MODULES" /root/lib/modules || fail "the kernel's modules are not there"
 # What the command needs may be below a directory that is covered now.
 while read -r directory; do
 	[ ! -d "/root$directory" ] || continue
