@@ -2,51 +2,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "../common/scope.h"
 #include "../common/spawn.h"
+#include "confine.h"
 #include "title.h"
-
-/* An empty read-only root, so that /proc/1/root of the shared namespace leads nowhere. */
-static int enter_empty_root(struct error *err)
-{
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return error_errno(err, "reaper", "/", "making mounts private");
-	/* /proc serves as the mount point because it is there on every host that has containers. */
-	if (mount("none", "/proc", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, "mode=555,nr_inodes=1") < 0)
-		return error_errno(err, "reaper", "", "mounting an empty root");
-	if (chdir("/proc") < 0 || syscall(SYS_pivot_root, ".", ".") < 0)
-		return error_errno(err, "reaper", "", "pivot_root");
-	if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
-		return error_errno(err, "reaper", "", "leaving the old root");
-	return 0;
-}
-
-static int drop_privileges(struct error *err)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[2] = { 0 };
-
-	for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
-		if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0)
-			return error_errno(err, "reaper", "", "dropping capability %d", capability);
-	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 ||
-	    syscall(SYS_capset, &header, none) < 0)
-		return error_errno(err, "reaper", "", "dropping capabilities");
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-		return error_errno(err, "reaper", "", "prctl");
-	return 0;
-}
 
 static void serve(void)
 {
@@ -91,7 +57,7 @@ __attribute__((noreturn)) static void reaper_main(const char *id, int pipe_fd)
 	close_range(0, 2, 0);
 	if (spawn_keep_descriptors(&pipe_fd, 1) < 0)
 		_exit(1);
-	if (enter_empty_root(&err) < 0 || drop_privileges(&err) < 0) {
+	if (confine_root("reaper", &err) < 0 || confine_privileges("reaper", &err) < 0) {
 		report(pipe_fd, &err);
 		_exit(1);
 	}
@@ -117,11 +83,47 @@ static int await_ready(int fd, struct error *err)
 	return told.code > 0 ? -told.code : -EIO;
 }
 
-int reaper_start(const char *id, const char *cgroup, pid_t *pid, struct error *err)
+struct birth {
+	const char *id;
+	int pipe_fd;
+};
+
+static void become_reaper(void *context)
 {
-	/* CLONE_PARENT: a child of the launcher, which outlives the process that makes the sandbox. */
-	struct spawn how = { .flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_PARENT, .cgroup = -1 };
+	const struct birth *birth = context;
+	struct error err = { 0 };
+
+	if (user_namespace_become_root(&err) < 0) {
+		report(birth->pipe_fd, &err);
+		_exit(1);
+	}
+	reaper_main(birth->id, birth->pipe_fd);
+}
+
+/* CLONE_PARENT: a child of the launcher, which outlives the process that makes the sandbox. */
+static pid_t spawn_reaper(struct birth *birth, const char *user, int cgroup, struct error *err)
+{
+	struct spawn how = { .flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_PARENT, .cgroup = cgroup };
+	scope_fd int namespace = -1, pidfd = -1;
+	struct user_spawn owned = { .cgroup = cgroup, .flags = CLONE_NEWPID | CLONE_NEWNS, .middle_flags = CLONE_PARENT,
+				    .run = become_reaper, .context = birth };
+	pid_t child;
+
+	if (*user != '\0') {
+		namespace = user_namespace_open(user, err);
+		owned.user_namespace = namespace;
+		return namespace < 0 ? namespace : user_spawn(&owned, &pidfd, err);
+	}
+	child = spawn(&how, NULL);
+	if (child == 0)
+		reaper_main(birth->id, birth->pipe_fd);
+	return child < 0 ? error_set(err, -child, "reaper", "", "clone3: %s", strerror(-child)) : child;
+}
+
+int reaper_start(const char *id, const char *cgroup, const char *user, pid_t *pid, struct error *err)
+{
 	scope_fd int directory = -1, reader = -1, writer = -1;
+	struct birth birth = { .id = id };
 	int ends[2];
 	pid_t child;
 
@@ -129,17 +131,14 @@ int reaper_start(const char *id, const char *cgroup, pid_t *pid, struct error *e
 		directory = open(cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (directory < 0)
 			return error_errno(err, "reaper", cgroup, "opening the cgroup");
-		how.cgroup = directory;
 	}
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return error_errno(err, "reaper", "", "pipe");
 	reader = ends[0];
-	writer = ends[1];
-	child = spawn(&how, NULL);
-	if (child == 0)
-		reaper_main(id, writer);
+	writer = birth.pipe_fd = ends[1];
+	child = spawn_reaper(&birth, user, directory, err);
 	if (child < 0)
-		return error_set(err, -child, "reaper", cgroup, "clone3: %s", strerror(-child));
+		return child;
 	*pid = child;
 	close(take_fd(&writer));
 	return await_ready(reader, err);
