@@ -32,21 +32,27 @@ export interface Pressure {
   readonly full: PressureLine | undefined;
 }
 
-const pressureLine = /^(some|full) avg10=([\d.]+) avg60=([\d.]+) avg300=([\d.]+) total=(\d+)$/gm;
-
 /** Undefined when the kernel has no pressure accounting, or it is switched off for the cgroup. */
 export function parsePressure(text: string | undefined): Pressure | undefined {
   if (text === undefined) return undefined;
-  const lines: { some: PressureLine | undefined; full: PressureLine | undefined } = { some: undefined, full: undefined };
-  for (const [, kind, average10, average60, average300, total] of text.matchAll(pressureLine)) {
-    lines[kind as 'some' | 'full'] = {
-      average10: Number(average10),
-      average60: Number(average60),
-      average300: Number(average300),
-      totalMicroseconds: Number(total),
-    };
-  }
-  return lines.some === undefined && lines.full === undefined ? undefined : lines;
+  const some = pressureLineOf(text, 'some');
+  const full = pressureLineOf(text, 'full');
+  return some === undefined && full === undefined ? undefined : { some, full };
+}
+
+/** `some avg10=0.00 avg60=0.00 avg300=0.00 total=0`, without a regular expression: there are three files for each container. */
+function pressureLineOf(text: string, kind: 'some' | 'full'): PressureLine | undefined {
+  const from = text.startsWith(`${kind} `) ? 0 : text.indexOf(`\n${kind} `) + 1;
+  if (from === 0 && !text.startsWith(`${kind} `)) return undefined;
+  const end = text.indexOf('\n', from);
+  const number = (key: string): number => {
+    const at = text.indexOf(key, from) + key.length;
+    const space = text.indexOf(' ', at);
+    const stop = space === -1 || (end !== -1 && end < space) ? end : space;
+    return Number(text.slice(at, stop === -1 ? undefined : stop));
+  };
+  const line = { average10: number('avg10='), average60: number('avg60='), average300: number('avg300='), totalMicroseconds: number('total=') };
+  return Number.isSafeInteger(line.totalMicroseconds) ? line : undefined;
 }
 
 /** What one block device has done for a cgroup. Decimal, because a fast device passes 2^53 bytes. */

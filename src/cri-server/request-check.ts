@@ -9,7 +9,7 @@
  *   4294967295 is (uid_t)-1, which setuid(2) and chown(2) take for "leave as it is".
  */
 import { invalidField } from '../errors/catalogue.ts';
-import { messageDescriptor, type FieldDescriptor } from './contract.ts';
+import { messageDescriptor, type FieldDescriptor } from './contract-messages.ts';
 
 const highestId = 4294967294n;
 

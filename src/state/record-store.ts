@@ -23,28 +23,29 @@ export interface BrokenRecord {
  * asked for is the state on disk.
  */
 export class RecordStore<T extends StoredRecord> {
-  readonly #directory: string;
+  /** Where the objects' directories are. */
+  readonly directory: string;
   readonly #parse: (value: unknown) => T;
   readonly #writes = new Map<string, Promise<void>>();
 
   /** `parse` throws when the JSON is not a record. */
   constructor(directory: string, parse: (value: unknown) => T) {
-    this.#directory = directory;
+    this.directory = directory;
     this.#parse = parse;
   }
 
   /** The directory of one object, for files beside its record. */
   directoryOf(id: string): string {
-    return join(this.#directory, id);
+    return join(this.directory, id);
   }
 
   async load(): Promise<{ records: T[]; broken: BrokenRecord[] }> {
-    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    await mkdir(this.directory, { recursive: true, mode: 0o700 });
     const records: T[] = [];
     const broken: BrokenRecord[] = [];
-    for (const id of await readdir(this.#directory)) {
+    for (const id of await readdir(this.directory)) {
       try {
-        const value: unknown = JSON.parse(await readFile(join(this.#directory, id, 'record.json'), 'utf8'));
+        const value: unknown = JSON.parse(await readFile(join(this.directory, id, 'record.json'), 'utf8'));
         const record = this.#parse(value);
         if (record.id !== id) throw new Error(`it holds the id ${record.id}`);
         records.push(record);
@@ -64,7 +65,7 @@ export class RecordStore<T extends StoredRecord> {
 
   /** Removes the record and everything in its directory; succeeds when it is gone already. */
   remove(id: string): Promise<void> {
-    return this.#inOrder(id, () => rm(join(this.#directory, id), { recursive: true, force: true }));
+    return this.#inOrder(id, () => rm(join(this.directory, id), { recursive: true, force: true }));
   }
 
   #inOrder(id: string, work: () => Promise<void>): Promise<void> {
@@ -84,14 +85,14 @@ export class RecordStore<T extends StoredRecord> {
    */
   async #neverWritten(id: string, cause: unknown): Promise<boolean> {
     if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') return false;
-    const directory = join(this.#directory, id);
+    const directory = join(this.directory, id);
     if ((await readdir(directory)).some((name) => name !== 'record.json.new')) return false;
     await rm(directory, { recursive: true, force: true });
     return true;
   }
 
   async #replace(id: string, json: string): Promise<void> {
-    const directory = join(this.#directory, id);
+    const directory = join(this.directory, id);
     try {
       await mkdir(directory, { recursive: true, mode: 0o700 });
       await writeFile(join(directory, 'record.json.new'), json, { mode: 0o600 });

@@ -60,7 +60,7 @@ export class StatsCollector {
 
   /** Makes sure that there are figures for the writable layers, or will be soon. */
   async measureLayers(records: readonly ContainerRecord[]): Promise<void> {
-    for (const { id } of records) this.layers.want(id, this.upperOf(id));
+    for (const { id } of records) this.layers.want(id, () => this.upperOf(id));
     await this.layers.firstFigures(records.map(({ id }) => id), firstFigurePatience);
   }
 

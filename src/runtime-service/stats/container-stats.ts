@@ -1,4 +1,3 @@
-import { dirname } from 'node:path';
 import type { ContainerStats } from '../../cri-server/generated/runtime/v1/ContainerStats.ts';
 import type { ContainerStatsFilter__Output } from '../../cri-server/generated/runtime/v1/ContainerStatsFilter.ts';
 import type { FilesystemUsage } from '../../cri-server/generated/runtime/v1/FilesystemUsage.ts';
@@ -66,7 +65,7 @@ function layerUsage(runtime: Runtime, collector: StatsCollector, id: string): Fi
   return {
     timestamp: String(figure.at),
     // The file system that ImageFsInfo tells of.
-    fs_id: { mountpoint: dirname(runtime.containerStore.directoryOf(id)) },
+    fs_id: { mountpoint: runtime.containerStore.directory },
     used_bytes: wrapped(figure.bytes),
     inodes_used: wrapped(figure.inodes),
   };

@@ -1,4 +1,4 @@
-import { dirname, relative } from 'node:path';
+import { relative } from 'node:path';
 import type { ContainerMetrics } from '../../cri-server/generated/runtime/v1/ContainerMetrics.ts';
 import type { Metric } from '../../cri-server/generated/runtime/v1/Metric.ts';
 import type { PodSandboxMetrics } from '../../cri-server/generated/runtime/v1/PodSandboxMetrics.ts';
@@ -49,7 +49,7 @@ export async function podMetrics(runtime: Runtime, collector: StatsCollector, si
   const sandboxes = new Map(readySandboxes(runtime, null).map((record) => [record.id, record]));
   const containers = runningContainers(runtime, null).filter(({ sandboxId }) => sandboxes.has(sandboxId));
   await collector.measureLayers(containers);
-  const fileSystem = await readFileSystem(dirname(runtime.containerStore.directoryOf('id')));
+  const fileSystem = await readFileSystem(runtime.containerStore.directory);
   const families = reported(runtime, containerFamilies);
   const pods = new Map<string, ContainerMetrics[]>();
   const slices = new Slices(signal);

@@ -8,8 +8,8 @@ export interface MeasuredLayer extends DiskUsage {
   readonly at: bigint;
 }
 
-/** How old a figure may grow before the tree is walked again, in ms. */
-const shortestPeriod = 10_000;
+/** How old a figure may grow before the tree is walked again, in nanoseconds. */
+const shortestPeriod = 10_000_000_000n;
 
 /** After a walk of t ms no other begins for this many times t: at most a twentieth of one thread goes into walking. */
 const restFactor = 20;
@@ -49,10 +49,10 @@ export class WritableLayers {
   }
 
   /** Has the tree measured when its figure is missing or old. */
-  want(id: string, directory: string): void {
+  want(id: string, directory: () => string): void {
     const figure = this.#figures.get(id);
-    if (figure !== undefined && Number(this.#options.clock.nowNanos() - figure.at) < shortestPeriod * 1e6) return;
-    this.#due.set(id, directory);
+    if (figure !== undefined && this.#options.clock.nowNanos() - figure.at < shortestPeriod) return;
+    this.#due.set(id, directory());
     if (this.#stop.signal.aborted) return;
     // The rest is not for those that wait for their first figure.
     if (figure === undefined) this.#resting?.abort();
