@@ -15,6 +15,7 @@
 #include "../common/scope.h"
 #include "../common/spawn.h"
 #include "../shim/shim.h"
+#include "hold.h"
 #include "listen.h"
 #include "sandbox.h"
 
@@ -151,6 +152,18 @@ static int container_create(struct launcher *launcher, const struct frame *frame
 	return 0;
 }
 
+static int hold(struct launcher *launcher, const struct frame *frame, const json_t *object, struct error *err)
+{
+	const char *id;
+	pid_t pid;
+	int result = request_id(object, &id, err);
+
+	result = result < 0 ? result : hold_start(id, &pid, err);
+	if (result == 0)
+		channel_send_json(&launcher->channel, frame->id, MESSAGE_OK, json_pack("{s:i}", "pid", (int)pid));
+	return result;
+}
+
 static int dispatch(struct launcher *launcher, const struct frame *frame, const json_t *object, struct error *err)
 {
 	struct sandbox_request request;
@@ -158,10 +171,17 @@ static int dispatch(struct launcher *launcher, const struct frame *frame, const 
 
 	if (frame->type == MESSAGE_CONTAINER_CREATE)
 		return container_create(launcher, frame, object, err);
+	if (frame->type == MESSAGE_HOLD)
+		return hold(launcher, frame, object, err);
 	result = sandbox_parse(object, &request, err);
 	if (result == 0 && frame->type == MESSAGE_SANDBOX_CREATE)
 		result = request_id(object, &request.id, err);
 	return result < 0 ? result : job_start(launcher, frame, &request, err);
+}
+
+static bool for_launcher(uint8_t type)
+{
+	return (type >= MESSAGE_SANDBOX_CREATE && type <= MESSAGE_CONTAINER_CREATE) || type == MESSAGE_HOLD;
 }
 
 static int on_frame(struct channel *channel, const struct frame *frame)
@@ -171,7 +191,7 @@ static int on_frame(struct channel *channel, const struct frame *frame)
 	json_t *object;
 	int result;
 
-	if (frame->type < MESSAGE_SANDBOX_CREATE || frame->type > MESSAGE_CONTAINER_CREATE) {
+	if (!for_launcher(frame->type)) {
 		error_set(&err, EBADMSG, "protocol", "", "message type %d is not for a launcher", frame->type);
 		channel_send_error(channel, frame->id, &err);
 		return -EBADMSG;

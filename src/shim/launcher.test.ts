@@ -40,6 +40,7 @@ socket.on('data', (chunk) => {
     else if (type === 16) send(2, id, { reaperPid: 77 });
     else if (type === 18) send(2, id, { pid: 78 });
     else if (type === 17) send(2, id, {});
+    else if (type === 20) send(2, id, { pid: 79 });
   }
 });
 socket.on('end', () => process.exit(0));
@@ -68,6 +69,7 @@ async function starts(): Promise<string[]> {
 test('creates and deletes', async () => {
   expect(await launcher.createSandbox(spec('a'), signal)).toEqual({ reaperPid: 77 });
   expect(await launcher.createContainer({ id: 'c', bundle: '/b', stateDir: '/s' }, signal)).toEqual({ shimPid: 78 });
+  expect(await launcher.hold('h', signal)).toEqual({ pid: 79 });
   await launcher.deleteSandbox(spec('a'), signal);
   expect(await starts()).toEqual(['launcher']);
 });

@@ -52,6 +52,8 @@ export interface Launcher {
   createContainer(launch: ContainerLaunch, signal: AbortSignal): Promise<{ readonly shimPid: number }>;
   /** Starts a forwarder that listens on `socket` (see forward.ts, which uses it). */
   forward(spec: ForwardSpec, signal: AbortSignal): Promise<{ readonly pid: number }>;
+  /** Starts a process that does nothing, for `id`; it ends by itself when nobody moves it to another cgroup. */
+  hold(id: string, signal: AbortSignal): Promise<{ readonly pid: number }>;
   close(): void;
 }
 
@@ -119,6 +121,10 @@ export function startLauncher(options: { readonly program: string; readonly log:
     async forward(spec, signal) {
       const { net, socket } = spec;
       const result = await call(messageType.FORWARD, { net, socket }, signal);
+      return { pid: Number(result['pid'] ?? 0) };
+    },
+    async hold(id, signal) {
+      const result = await call(messageType.HOLD, { id }, signal);
       return { pid: Number(result['pid'] ?? 0) };
     },
     close() {

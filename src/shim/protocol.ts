@@ -15,6 +15,7 @@ export const messageType = {
   SANDBOX_DELETE: 17,
   CONTAINER_CREATE: 18,
   FORWARD: 19,
+  HOLD: 20,
   SUBSCRIBE: 32,
   START: 33,
   KILL: 34,

@@ -183,6 +183,7 @@ export class Rig {
         await this.#pass('launcher.deleteSandbox');
         this.pinned.delete(basename(dirname(pins.pid)));
       },
+      hold: () => Promise.reject(new Error('no scopes here')),
       createContainer: async ({ id, stateDir }) => {
         await this.#pass('launcher.createContainer');
         const shim = new FakeShim(id, stateDir);
