@@ -47,7 +47,9 @@ struct process_spec {
 	int oom_score_adj;
 };
 
-enum mount_kind { MOUNT_BIND, MOUNT_FILESYSTEM, MOUNT_CGROUP };
+struct overlay_spec;
+
+enum mount_kind { MOUNT_BIND, MOUNT_FILESYSTEM, MOUNT_CGROUP, MOUNT_IMAGE };
 
 struct mount_spec {
 	enum mount_kind kind;
@@ -61,6 +63,9 @@ struct mount_spec {
 	unsigned long propagation; /* MS_PRIVATE, MS_SLAVE, MS_SHARED or MS_UNBINDABLE */
 	bool propagation_tree;
 	char **data; /* what the filesystem itself is told, NULL-terminated */
+	struct overlay_spec *image; /* its layers, for MOUNT_IMAGE; without upper and work */
+	const char *image_path;     /* what of it; empty for all */
+	bool copy_up; /* a bind mount of an empty directory, to be filled with what it covers */
 };
 
 struct device_spec {
@@ -87,7 +92,7 @@ enum { NAMESPACE_PID, NAMESPACE_NET, NAMESPACE_IPC, NAMESPACE_UTS, NAMESPACE_CGR
 struct overlay_spec {
 	char **lower; /* top first */
 	size_t lower_count;
-	const char *upper;
+	const char *upper; /* NULL: nothing can be written */
 	const char *work;
 	bool is_volatile;
 };

@@ -4,6 +4,7 @@
 #include <sys/mount.h>
 
 #include "bundle_parts.h"
+#include "image_mount.h"
 #include "mount_options.h"
 
 static int read_options(struct mount_spec *mount, const struct fields *fields, bool *bind, struct error *err)
@@ -16,6 +17,10 @@ static int read_options(struct mount_spec *mount, const struct fields *fields, b
 	if (ret < 0)
 		return ret;
 	for (size_t i = 0; i < count; i++) {
+		if (strcmp(options[i], "x-berth.copy-up") == 0) {
+			mount->copy_up = true;
+			continue;
+		}
 		switch (mount_option_apply(mount, options[i])) {
 		case OPTION_BIND:
 			*bind = true;
@@ -48,6 +53,12 @@ static int check_kind(struct mount_spec *mount, const struct fields *fields, boo
 	}
 	if (mount->type == NULL || mount->type[0] == '\0')
 		return field_error(fields, "type", err, "missing");
+	if (mount->copy_up)
+		return field_error(fields, "options", err, "only a bind mount can be filled");
+	if (strcmp(mount->type, "overlay") == 0) {
+		mount->kind = MOUNT_IMAGE;
+		return image_mount_read(mount, fields, err);
+	}
 	mount->kind = strcmp(mount->type, "cgroup") == 0 || strcmp(mount->type, "cgroup2") == 0 ? MOUNT_CGROUP :
 												  MOUNT_FILESYSTEM;
 	return 0;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "filesystem.h"
+#include "image_mount.h"
 #include "mounts.h"
 #include "../common/scope.h"
 
@@ -141,6 +142,8 @@ int mount_source_new(const struct container *container, const struct mount_spec 
 
 	if (mount->kind == MOUNT_CGROUP)
 		return new_cgroup(container, mount, err);
+	if (mount->kind == MOUNT_IMAGE)
+		return image_mount_new(container, mount, err);
 	fd = filesystem_mount(mount->type, mount->source, mount->data, mount->attributes | mount->attributes_tree,
 			      "mount", mount->destination, err);
 	/* A new mount is private by itself. */

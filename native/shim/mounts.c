@@ -13,6 +13,7 @@
 #include "filesystem.h"
 #include "paths.h"
 #include "mount_source.h"
+#include "volume_fill.h"
 #include "../common/scope.h"
 
 /* inode number of the root of every procfs */
@@ -94,6 +95,18 @@ static int open_target(const struct container *container, const struct mount_spe
 	return error_errno(err, "mount", mount->destination, "cannot open or make the mount point");
 }
 
+/* Only the image's own files: what lies in a volume of the pod is not the image's to be copied from there. */
+static int fill(const struct container *container, const struct mount_spec *mount, int source, int target,
+		struct error *err)
+{
+	struct stat root;
+	struct stat at;
+
+	if (!mount->copy_up || fstat(container->root_fd, &root) < 0 || fstat(target, &at) < 0 || root.st_dev != at.st_dev)
+		return 0;
+	return volume_fill(target, source, mount->destination, err);
+}
+
 static int attach(const struct container *container, const struct mount_spec *mount, int source, struct error *err)
 {
 	scope_fd int target = open_target(container, mount, source, err);
@@ -101,7 +114,8 @@ static int attach(const struct container *container, const struct mount_spec *mo
 
 	if (target < 0)
 		return target;
-	if ((ret = check_target(container, mount, source, target, err)) < 0)
+	if ((ret = check_target(container, mount, source, target, err)) < 0 ||
+	    (ret = fill(container, mount, source, target, err)) < 0)
 		return ret;
 	ret = filesystem_attach(source, target);
 	if (ret < 0) {

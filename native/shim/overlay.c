@@ -56,6 +56,12 @@ static size_t escape(char *to, const char *from, const char *special)
 	return used;
 }
 
+/* What an error of the overlay as a whole is about. */
+static const char *label(const struct overlay_spec *overlay)
+{
+	return overlay->upper != NULL ? overlay->upper : overlay->lower[0];
+}
+
 /* The path is looked up at once (ovl_mount_dir), so one too long for fsconfig can be given by a descriptor. */
 static int set_path(int context, const char *key, const char *path, const char *special)
 {
@@ -76,6 +82,8 @@ static int set_directories(int context, const struct overlay_spec *overlay, stru
 	for (size_t i = 0; i < overlay->lower_count; i++)
 		if (set_path(context, "lowerdir+", overlay->lower[i], "") < 0)
 			return filesystem_error(context, "rootfs", overlay->lower[i], "overlay: the layer was refused", err);
+	if (overlay->upper == NULL)
+		return 0;
 	if (set_path(context, "upperdir", overlay->upper, "\\") < 0)
 		return filesystem_error(context, "rootfs", overlay->upper, "overlay: the upper directory was refused", err);
 	if (set_path(context, "workdir", overlay->work, "\\") < 0)
@@ -90,19 +98,19 @@ static int make_detached(const struct overlay_spec *overlay, struct error *err)
 	int ret;
 
 	if (context < 0)
-		return error_errno(err, "rootfs", overlay->upper, "the kernel has no overlay filesystem");
+		return error_errno(err, "rootfs", label(overlay), "the kernel has no overlay filesystem");
 	fsconfig(context, FSCONFIG_SET_STRING, "source", "overlay", 0);
 	if ((ret = set_directories(context, overlay, err)) < 0)
 		return ret;
 	for (size_t i = 0; i < sizeof(fixed_options) / sizeof(fixed_options[0]); i++)
 		if (fsconfig(context, FSCONFIG_SET_STRING, fixed_options[i][0], fixed_options[i][1], 0) < 0)
-			return filesystem_error(context, "rootfs", overlay->upper, fixed_options[i][0], err);
+			return filesystem_error(context, "rootfs", label(overlay), fixed_options[i][0], err);
 	if (overlay->is_volatile && fsconfig(context, FSCONFIG_SET_FLAG, "volatile", NULL, 0) < 0)
-		return filesystem_error(context, "rootfs", overlay->upper, "overlay: volatile", err);
+		return filesystem_error(context, "rootfs", label(overlay), "overlay: volatile", err);
 	if (fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return filesystem_error(context, "rootfs", overlay->upper, "cannot make the overlay", err);
+		return filesystem_error(context, "rootfs", label(overlay), "cannot make the overlay", err);
 	fd = fsmount(context, FSMOUNT_CLOEXEC, 0);
-	return fd < 0 ? filesystem_error(context, "rootfs", overlay->upper, "cannot mount the overlay", err) : fd;
+	return fd < 0 ? filesystem_error(context, "rootfs", label(overlay), "cannot mount the overlay", err) : fd;
 }
 
 static bool add(char *options, size_t size, size_t *used, const char *before, const char *text)
@@ -132,8 +140,9 @@ int overlay_attach_by_string(const struct overlay_spec *overlay, const char *tar
 
 	for (size_t i = 0; i < overlay->lower_count; i++)
 		fits = fits && add_path(options, sizeof(options), &used, i == 0 ? "lowerdir=" : ":", overlay->lower[i]);
-	fits = fits && add_path(options, sizeof(options), &used, ",upperdir=", overlay->upper) &&
-	       add_path(options, sizeof(options), &used, ",workdir=", overlay->work);
+	if (overlay->upper != NULL)
+		fits = fits && add_path(options, sizeof(options), &used, ",upperdir=", overlay->upper) &&
+		       add_path(options, sizeof(options), &used, ",workdir=", overlay->work);
 	for (size_t i = 0; i < sizeof(fixed_options) / sizeof(fixed_options[0]); i++)
 		fits = fits && add(options, sizeof(options), &used, ",", fixed_options[i][0]) &&
 		       add(options, sizeof(options), &used, "=", fixed_options[i][1]);
@@ -144,7 +153,7 @@ int overlay_attach_by_string(const struct overlay_spec *overlay, const char *tar
 				 "them in no other way",
 				 overlay->lower_count);
 	if (mount("overlay", target, "overlay", 0, options) < 0)
-		return error_errno(err, "rootfs", overlay->upper, "cannot mount the overlay");
+		return error_errno(err, "rootfs", label(overlay), "cannot mount the overlay");
 	fd = open(target, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? error_errno(err, "rootfs", target, "cannot open the overlay") : fd;
 }

@@ -33,7 +33,10 @@ export interface ImageProvider {
    * Answers from memory. Undefined when no image matches.
    */
   resolve(reference: string): ResolvedImage | undefined;
-  /** Keeps the image's layers from being deleted while `holder` (a container id) uses them. */
-  retain(imageId: string, holder: string): void;
+  /**
+   * Keeps the image, and in any case these layers (as `ResolvedImage.layers` gave them), from being deleted
+   * while `holder` (a container id) uses them. Also of an image that did not load after a restart.
+   */
+  retain(imageId: string, holder: string, layers: readonly string[]): void;
   release(imageId: string, holder: string): void;
 }

@@ -48,7 +48,7 @@ test('the filter selects by any form of reference', async () => {
 test('an image that was removed while a container uses it is not listed', async () => {
   const one = putImage(registry, 'one', 'v1', [makeLayer({ one: '1' })]);
   await rig.pull(`${registry.host}/one:v1`);
-  rig.store.retain(one.id, 'container');
+  rig.store.retain(one.id, 'container', []);
   await rig.store.remove(one.id);
   expect(list()).toEqual([]);
 });

@@ -18,7 +18,7 @@ export function createImageProvider(store: ImageStore): ImageProvider {
         layers: topmostFirst(image.layers.map(({ diffId }) => diffId)).map((diffId) => store.layers.tree(diffId)),
       };
     },
-    retain: (imageId, holder) => store.retain(imageId, holder),
+    retain: (imageId, holder, layers) => store.retain(imageId, holder, layers),
     release: (imageId, holder) => store.release(imageId, holder),
   };
 }

@@ -5,6 +5,7 @@ import { isFullId } from '../state/ids.ts';
 import { sandboxTo } from '../state/sandbox.ts';
 import { finish, finishUnknown, settleLostShim, superviseShim } from './container/exit.ts';
 import { removeContainer } from './container/remove.ts';
+import { retainImages } from './container/resources.ts';
 import { releaseSandbox, sandboxPins } from './pod-sandbox/resources.ts';
 import { containerFound, sandboxFound } from './events/announce.ts';
 import { stopSandbox } from './pod-sandbox/stop.ts';
@@ -60,7 +61,7 @@ async function loadContainers(runtime: Runtime): Promise<void> {
     runtime.containers.set(record.id, container);
     containerFound(runtime, container);
     runtime.containerNames.claim(record.name, record.id);
-    if (record.ledger.includes('image') && record.imageId !== '') runtime.images.retain(record.imageId, record.id);
+    if (record.ledger.includes('image') && record.imageId !== '') retainImages(runtime, record);
   }
 }
 

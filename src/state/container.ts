@@ -38,6 +38,8 @@ export interface ContainerRecord extends StoredRecord {
   readonly quarantined?: boolean;
   readonly config: StoredContainerConfig;
   readonly imageId: string;
+  /** Directories of the layers in use, of the root and of mounted images; absent in records of older versions. */
+  readonly layers?: readonly string[];
   /** The reference by which the image was asked for, in its repository-digest form where it has one. */
   readonly imageRef: string;
   readonly bootId: string;

@@ -65,22 +65,34 @@ describe('remove', () => {
 
   test('a container keeps the layers of an image that is removed, across a restart', async () => {
     const paths = createImageProvider(rig.store).resolve(two.id)?.layers ?? [];
-    rig.store.retain(two.id, 'container');
+    rig.store.retain(two.id, 'container', []);
     await rig.store.remove(two.id);
     expect(rig.store.index.find(two.id)).toBeUndefined();
     expect(rig.store.index.listed().map(({ id }) => id)).toEqual([one.id]);
     await rig.open();
-    rig.store.retain(two.id, 'container');
+    rig.store.retain(two.id, 'container', []);
     await rig.store.removeUnused();
     expect(await readFile(join(paths[0] ?? '', 'layer.tar'))).toEqual(own.tar);
     rig.store.release(two.id, 'container');
     await rig.leftovers();
     expect(await rig.storedLayers()).toEqual([shared.diffId]);
-    expect(() => rig.store.retain(two.id, 'container')).toThrow(expect.objectContaining({ code: 'IMAGE_NOT_FOUND' }));
+  });
+
+  test('a container keeps its layers although the image does not load after a restart', async () => {
+    const layers = createImageProvider(rig.store).resolve(two.id)?.layers ?? [];
+    await rm(join(rig.root, 'images', 'blobs', 'sha256', two.id.replace('sha256:', '')));
+    await rig.open();
+    rig.store.retain(two.id, 'container', layers);
+    await rig.store.removeUnused();
+    expect(rig.store.index.find(two.id)).toBeUndefined();
+    expect(await readFile(join(layers[0] ?? '', 'layer.tar'))).toEqual(own.tar);
+    rig.store.release(two.id, 'container');
+    await rig.leftovers();
+    expect(await rig.storedLayers()).toEqual([shared.diffId]);
   });
 
   test('an image that lost its names while in use gets them back by a pull', async () => {
-    rig.store.retain(two.id, 'container');
+    rig.store.retain(two.id, 'container', []);
     await rig.store.remove(two.id);
     registry.seen.length = 0;
     await rig.pull(`${registry.host}/two:v1`);
@@ -92,7 +104,7 @@ describe('remove', () => {
   });
 
   test('the release of an image that is still named deletes nothing', async () => {
-    rig.store.retain(two.id, 'container');
+    rig.store.retain(two.id, 'container', []);
     rig.store.release(two.id, 'container');
     rig.store.release(two.id, 'container');
     await rig.leftovers();

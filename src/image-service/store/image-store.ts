@@ -91,20 +91,20 @@ export class ImageStore {
     return removal !== undefined;
   }
 
-  /** See ImageProvider. Also for an image that lost its names while the container used it. */
-  retain(imageId: string, user: string): void {
-    if (this.#index.byId(imageId) === undefined) {
-      throw new BerthError('IMAGE_NOT_FOUND', `image ${imageId} is not in the store`);
-    }
+  /** See ImageProvider. */
+  retain(imageId: string, user: string, layers: readonly string[]): void {
+    this.#parts.layers.holdTrees(layers, `user:${user}`);
     const users = this.#users.get(imageId) ?? new Set();
     this.#users.set(imageId, users.add(user));
   }
 
   release(imageId: string, user: string): void {
     const users = this.#users.get(imageId);
+    this.#parts.layers.release(`user:${user}`);
     if (users?.delete(user) !== true || users.size > 0) return;
     this.#users.delete(imageId);
-    if (this.#index.byId(imageId)?.names.size !== 0) return;
+    // Another image than one without names keeps its layers; one that did not load leaves them behind.
+    if ((this.#index.byId(imageId)?.names.size ?? 0) > 0) return;
     this.removeUnused().catch((failure: unknown) => {
       this.#parts.log.warn({ err: failure, imageId }, 'what a removed image left could not be deleted');
     });

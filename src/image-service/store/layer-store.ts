@@ -67,6 +67,13 @@ export class LayerStore {
     this.#layer(diffId).holders.add(holder);
   }
 
+  /** Holds the layers that lie at these paths (see `tree`); others are not this store's. */
+  holdTrees(trees: readonly string[], holder: string): void {
+    const wanted = new Set(trees);
+    if (wanted.size === 0) return;
+    for (const { directory, holders } of this.#layers.values()) if (wanted.has(join(directory, layerTree))) holders.add(holder);
+  }
+
   /** Gives up every layer that `holder` holds. */
   release(holder: string): void {
     for (const layer of this.#layers.values()) layer.holders.delete(holder);

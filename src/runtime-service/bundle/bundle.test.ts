@@ -12,7 +12,7 @@ const input = (changes: Partial<BundleInput> = {}): BundleInput => ({
   image: imageConfig({ user: 'web' }),
   hostname: 'h',
   namespaces: [{ type: 'mount' }, { type: 'network', path: '/run/netns/x' }],
-  mounts: { hosts: '/s/hosts', hostname: '/s/hostname', resolvConf: '/s/resolv.conf', shm: '/s/shm' },
+  mounts: { hosts: '/s/hosts', hostname: '/s/hostname', resolvConf: '/s/resolv.conf', shm: '/s/shm', images: new Map(), empty: '/s/empty', volumes: [] },
   devices: { devices: [], rules: [{ allow: false, access: 'rwm' }] },
   cgroup: { path: '/sys/fs/cgroup/berth/x', relative: '/berth/x' },
   rootfs: { lower: ['/top', '/bottom'], upper: '/u', work: '/w' },

@@ -1,13 +1,8 @@
 import type { Mount__Output } from '../../cri-server/generated/runtime/v1/Mount.ts';
 import { BerthError, invalidField } from '../../errors/catalogue.ts';
-
-/** A mount of the OCI runtime spec. */
-export interface OciMount {
-  readonly destination: string;
-  readonly type: string;
-  readonly source: string;
-  readonly options: readonly string[];
-}
+import { imageMount, isImageMount } from './image-mounts.ts';
+import type { MountedImages } from './image-mounts.ts';
+import type { OciMount } from './oci-mount.ts';
 
 export interface MountContext {
   readonly privileged: boolean;
@@ -18,18 +13,30 @@ export interface MountContext {
   readonly resolvConf: string;
   /** The pod's /dev/shm; the node's for a pod in the node's IPC namespace. */
   readonly shm: string;
+  /** Of the images that the container mounts. */
+  readonly images: MountedImages;
+  /** A directory that is empty. */
+  readonly empty: string;
+  /** The volumes that the image declares. */
+  readonly volumes: readonly ImageVolume[];
+}
+
+/** A directory of the container's own for a VOLUME of its image. */
+export interface ImageVolume {
+  readonly destination: string;
+  readonly source: string;
 }
 
 /** All mounts of a container, parents before children. A mount of the request replaces one of ours at the same place. */
 export function containerMounts(requested: readonly Mount__Output[], context: MountContext): OciMount[] {
   const byDestination = new Map<string, OciMount>();
-  for (const mount of [...baseMounts(context), ...podFiles(context)]) byDestination.set(mount.destination, mount);
+  for (const mount of [...imageVolumes(context.volumes), ...baseMounts(context), ...podFiles(context)]) byDestination.set(mount.destination, mount);
   // A /dev of the request comes with all that is below it.
   if (requested.some(({ container_path }) => normalise(container_path) === '/dev')) {
     for (const destination of byDestination.keys()) if (destination.startsWith('/dev/')) byDestination.delete(destination);
   }
   for (const [index, mount] of requested.entries()) {
-    const converted = requestedMount(mount, `config.mounts[${index}]`);
+    const converted = requestedMount(mount, `config.mounts[${index}]`, context);
     byDestination.delete(converted.destination);
     byDestination.set(converted.destination, converted);
   }
@@ -66,16 +73,21 @@ const propagations = {
   PROPAGATION_BIDIRECTIONAL: 'rshared',
 } as const;
 
+/** What the image has at the place is copied into them first. */
+function imageVolumes(volumes: readonly ImageVolume[]): OciMount[] {
+  return volumes.map(({ destination, source }) => ({ destination, type: 'bind', source, options: ['rbind', 'rprivate', 'rw', 'x-berth.copy-up'] }));
+}
+
 /** Throws INVALID_FIELD, or NOT_IMPLEMENTED for kinds of mounts that are not there yet. */
-function requestedMount(mount: Mount__Output, field: string): OciMount {
+function requestedMount(mount: Mount__Output, field: string, context: MountContext): OciMount {
   if (!mount.container_path.startsWith('/')) throw invalidField(`${field}.container_path`, `"${mount.container_path}" is not an absolute path`);
   const destination = normalise(mount.container_path);
   if (destination === '/') throw invalidField(`${field}.container_path`, 'is the root of the container');
-  if (mount.image !== null && mount.image.image !== '') throw new BerthError('NOT_IMPLEMENTED', `${field}.image: image mounts are not there yet`);
   if (mount.uidMappings.length + mount.gidMappings.length > 0) {
     throw new BerthError('NOT_IMPLEMENTED', `${field}.uidMappings: id-mapped mounts are not there yet`);
   }
   if (mount.mount_options.length > 0) throw new BerthError('NOT_IMPLEMENTED', `${field}.mount_options: not there yet`);
+  if (isImageMount(mount)) return imageMount(mount, destination, context.images, context.empty);
   if (!mount.host_path.startsWith('/')) throw invalidField(`${field}.host_path`, `"${mount.host_path}" is not an absolute path`);
   if (mount.recursive_read_only && !mount.readonly) throw invalidField(`${field}.recursive_read_only`, 'needs readonly');
   if (mount.recursive_read_only && mount.propagation !== 'PROPAGATION_PRIVATE') {
@@ -87,7 +99,7 @@ function requestedMount(mount: Mount__Output, field: string): OciMount {
   return { destination, type: 'bind', source: mount.host_path, options: ['rbind', propagation, access] };
 }
 
-function normalise(path: string): string {
+export function normalise(path: string): string {
   const parts: string[] = [];
   for (const part of path.split('/')) {
     if (part === '' || part === '.') continue;

@@ -8,6 +8,10 @@ import type { ContainerRecord, StoredContainerConfig } from '../../state/contain
 import type { BundleInput, OciNamespace } from '../bundle/bundle.ts';
 import { grantableCapabilities } from '../bundle/capabilities.ts';
 import { containerDevices } from '../bundle/devices.ts';
+import { mountedImageIds } from '../bundle/image-mounts.ts';
+import type { MountedImages } from '../bundle/image-mounts.ts';
+import { normalise } from '../bundle/mounts.ts';
+import type { ImageVolume } from '../bundle/mounts.ts';
 import { sandboxFiles } from '../pod-sandbox/files.ts';
 import { pidLock, sandboxPins } from '../pod-sandbox/resources.ts';
 import { ensureSharedPid, sandboxFile } from '../pod-sandbox/run.ts';
@@ -36,6 +40,9 @@ export async function prepareBundle(
       hostname: sandboxFile(runtime, sandboxId, sandboxFiles.hostname),
       resolvConf: sandboxFile(runtime, sandboxId, sandboxFiles.resolvConf),
       shm: pins.shm === '' ? '/dev/shm' : pins.shm,
+      images: mountedImages(runtime, config),
+      empty: join(directory, 'volumes', 'empty'),
+      volumes: imageVolumes(image, directory),
     },
     devices: await containerDevices(config.devices, privileged),
     cgroup: { path: record.cgroupPath, relative: `/${relative(runtime.cgroups.hierarchy.mountPoint, record.cgroupPath)}` },
@@ -44,6 +51,22 @@ export async function prepareBundle(
     grantable: await grantableCapabilities(),
     maxOpenFiles: await maxOpenFiles(),
   };
+}
+
+/** The layers of the images that the container mounts. */
+export function mountedImages(runtime: Runtime, config: StoredContainerConfig): MountedImages {
+  const layersOf = (id: string): readonly string[] => {
+    const image = runtime.images.resolve(id);
+    if (image === undefined) throw new BerthError('IMAGE_NOT_FOUND', `ImageVolumeMountFailed: config.mounts: image ${id} is gone`);
+    return image.layers;
+  };
+  return new Map(mountedImageIds(config.mounts).map((id) => [id, layersOf(id)]));
+}
+
+/** A directory for each VOLUME of the image, below the container's own. */
+function imageVolumes(image: ResolvedImage, directory: string): readonly ImageVolume[] {
+  const places = new Set(image.config.volumes.map(normalise).filter((place) => place !== '/'));
+  return [...places].map((destination, index) => ({ destination, source: join(directory, 'volumes', String(index)) }));
 }
 
 /** Below what berthd may give away, the container's process could not be made at all. */

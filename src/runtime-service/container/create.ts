@@ -17,13 +17,14 @@ import { newId } from '../../state/ids.ts';
 import { allSettled } from '../../state/settled.ts';
 import { berthConfig, ociConfig, writeBundle } from '../bundle/bundle.ts';
 import type { BundleInput } from '../bundle/bundle.ts';
+import { resolveImageMounts } from '../bundle/image-mounts.ts';
 import { stopSignal } from '../bundle/signals.ts';
 import { containerMade } from '../events/announce.ts';
 import { failedName } from '../pod-sandbox/resources.ts';
 import type { Container, Runtime, Sandbox } from '../runtime.ts';
-import { prepareBundle } from './bundle-input.ts';
+import { mountedImages, prepareBundle } from './bundle-input.ts';
 import { superviseShim } from './exit.ts';
-import { makeWritableLayer, releaseContainer } from './resources.ts';
+import { makeVolumes, makeWritableLayer, releaseContainer, retainImages } from './resources.ts';
 import { validateContainer } from './validate.ts';
 
 /** How long a container may take to be made, in ms, whoever still waits for it. */
@@ -32,7 +33,7 @@ const createDeadline = 120_000;
 /** CreateContainer: the container's process is in place and waits when the call returns, or nothing of it is left. */
 export function createContainer(runtime: Runtime): RuntimeHandlers['CreateContainer'] {
   return async (request, context) => {
-    const config = validateContainer(request.config);
+    const config = withResolvedMounts(runtime, validateContainer(request.config));
     const sandbox = runtime.sandboxes.get(request.pod_sandbox_id, 'sandbox', 'SANDBOX_NOT_FOUND');
     requireReady(sandbox);
     requirePermitted(sandbox, config);
@@ -47,6 +48,10 @@ export function createContainer(runtime: Runtime): RuntimeHandlers['CreateContai
     );
     return { container_id: id };
   };
+}
+
+function withResolvedMounts(runtime: Runtime, config: StoredContainerConfig): StoredContainerConfig {
+  return { ...config, mounts: resolveImageMounts(config.mounts, runtime.images) };
 }
 
 function requireReady(sandbox: Sandbox): void {
@@ -84,6 +89,7 @@ function initialRecord(
     phase: 'creating',
     config,
     imageId: image.id,
+    layers: [...image.layers, ...[...mountedImages(runtime, config).values()].flat()],
     imageRef: image.repoDigests[0] ?? image.id,
     bootId: runtime.bootId,
     createdAt: String(runtime.clock.nowNanos()),
@@ -105,7 +111,7 @@ function initialRecord(
 async function make(runtime: Runtime, sandbox: Sandbox, image: ResolvedImage, initial: ContainerRecord): Promise<void> {
   const signal = AbortSignal.timeout(createDeadline);
   const container: Container = { record: initial, shim: undefined, stopSignalSent: false, reconnected: false, exited: Promise.withResolvers() };
-  runtime.images.retain(image.id, initial.id);
+  retainImages(runtime, initial);
   runtime.containers.set(initial.id, container);
   try {
     const bundle = await prepareBundle(runtime, sandbox, image, initial, signal);
@@ -133,6 +139,7 @@ async function setUp(
   await runtime.containerStore.save(record);
   await allSettled([
     makeWritableLayer(runtime.containerStore.directoryOf(record.id), bundle.rootfs.lower[0]),
+    makeVolumes(bundle.mounts),
     writeBundle(runtime.paths.shim(record.id), files.oci, files.berth),
     runtime.cgroups.create(record.cgroupPath, containerWrites(runtime, record)),
   ]);

@@ -1,7 +1,10 @@
 import { chmod, chown, mkdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { ContainerRecord } from '../../state/container.ts';
 import { releaseEntries } from '../../state/ledger.ts';
 import type { LedgerEntry } from '../../state/ledger.ts';
+import { mountedImageIds } from '../bundle/image-mounts.ts';
+import type { MountContext } from '../bundle/mounts.ts';
 import type { Container, Runtime } from '../runtime.ts';
 import { killContainer } from './kill.ts';
 
@@ -26,6 +29,22 @@ export async function makeWritableLayer(directory: string, topLayer: string | un
   return { upper, work };
 }
 
+/** The shim gives the volumes the image's content, owner and mode. */
+export async function makeVolumes({ volumes, images, empty }: Pick<MountContext, 'volumes' | 'images' | 'empty'>): Promise<void> {
+  const sources = volumes.map(({ source }) => source);
+  for (const path of images.size > 0 ? [...sources, empty] : sources) await mkdir(path, { recursive: true, mode: 0o755 });
+}
+
+/** Keeps the container's image and those that it mounts. */
+export function retainImages(runtime: Runtime, record: ContainerRecord): void {
+  runtime.images.retain(record.imageId, record.id, record.layers ?? []);
+  for (const id of mountedImageIds(record.config.mounts)) runtime.images.retain(id, record.id, []);
+}
+
+function releaseImages(runtime: Runtime, record: ContainerRecord): void {
+  for (const id of [record.imageId, ...mountedImageIds(record.config.mounts)]) runtime.images.release(id, record.id);
+}
+
 /** Releases the entries of the container's ledger in reverse; returns what could not be released. */
 export function releaseContainer(
   runtime: Runtime,
@@ -43,9 +62,9 @@ export function releaseContainer(
     if (entry === 'cgroup') await runtime.cgroups.remove(record.cgroupPath, signal);
     if (entry === 'directory') {
       const directory = runtime.containerStore.directoryOf(record.id);
-      await Promise.all(['upper', 'work'].map((part) => rm(join(directory, part), { recursive: true, force: true })));
+      await Promise.all(['upper', 'work', 'volumes'].map((part) => rm(join(directory, part), { recursive: true, force: true })));
     }
-    if (entry === 'image') runtime.images.release(record.imageId, record.id);
+    if (entry === 'image') releaseImages(runtime, record);
   };
   return releaseEntries(entries, release, runtime.log.child({ container: record.id }));
 }
