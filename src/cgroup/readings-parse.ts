@@ -45,14 +45,14 @@ function pressureLineOf(text: string, kind: 'some' | 'full'): PressureLine | und
   const from = text.startsWith(`${kind} `) ? 0 : text.indexOf(`\n${kind} `) + 1;
   if (from === 0 && !text.startsWith(`${kind} `)) return undefined;
   const end = text.indexOf('\n', from);
+  const line = text.slice(from, end === -1 ? undefined : end);
   const number = (key: string): number => {
-    const at = text.indexOf(key, from) + key.length;
-    const space = text.indexOf(' ', at);
-    const stop = space === -1 || (end !== -1 && end < space) ? end : space;
-    return Number(text.slice(at, stop === -1 ? undefined : stop));
+    const at = line.indexOf(key);
+    const space = line.indexOf(' ', at);
+    return at === -1 ? NaN : Number(line.slice(at + key.length, space === -1 ? undefined : space));
   };
-  const line = { average10: number('avg10='), average60: number('avg60='), average300: number('avg300='), totalMicroseconds: number('total=') };
-  return Number.isSafeInteger(line.totalMicroseconds) ? line : undefined;
+  const figures = { average10: number('avg10='), average60: number('avg60='), average300: number('avg300='), totalMicroseconds: number('total=') };
+  return Object.values(figures).some(Number.isNaN) ? undefined : figures;
 }
 
 /** What one block device has done for a cgroup. Decimal, because a fast device passes 2^53 bytes. */
