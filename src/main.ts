@@ -2,9 +2,9 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { createCgroups } from './cgroup/cgroups.ts';
 import { describeMissing, readCgroupHierarchy } from './cgroup/hierarchy.ts';
 import type { CgroupHierarchy } from './cgroup/hierarchy.ts';
+import { openCgroups } from './cgroup/open-cgroups.ts';
 import { helpText, parseCommandLine } from './config/command-line.ts';
 import type { RunCommand } from './config/command-line.ts';
 import type { Config } from './config/config.ts';
@@ -59,9 +59,6 @@ async function run(command: RunCommand): Promise<void> {
 /** Refuses a host that cannot enforce limits, unless told to run there all the same. */
 async function suitableHierarchy(config: Config): Promise<CgroupHierarchy> {
   const hierarchy = await readCgroupHierarchy();
-  if (config.runtime.cgroupDriver === 'systemd') {
-    throw new BerthError('HOST_UNSUITABLE', 'runtime.cgroup_driver: the systemd driver is not there yet, use cgroupfs');
-  }
   if (hierarchy.missing.length > 0 && !config.runtime.allowMissingControllers) {
     throw new BerthError(
       'HOST_UNSUITABLE',
@@ -105,7 +102,10 @@ async function startDaemon(config: Config, hierarchy: CgroupHierarchy, log: Logg
     }),
     (layer) => layer.close(),
   );
-  const cgroups = createCgroups(hierarchy, log);
+  const { cgroups } = layers.adopt(
+    await openCgroups({ setting: config.runtime.cgroupDriver, hierarchy, log, hold: (id, signal) => launcher.hold(id, signal) }),
+    (layer) => layer.close(),
+  );
   const runtime = layers.adopt(
     await createRuntimeService({
       config, log, clock, launcher, cgroups, network, images: images.provider, metrics: createRuntimeMetrics(metrics),

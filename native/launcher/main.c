@@ -5,6 +5,7 @@
 
 #include "../shim/run.h"
 #include "launcher.h"
+#include "programs.h"
 #include "sealed.h"
 #include "title.h"
 
@@ -33,6 +34,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "berth-shim: %s\n", err.message);
 		return 1;
 	}
+	programs_init();
 	/* execve made it dumpable again; forks inherit it from here (prctl(2)). */
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	if (argc == 4)

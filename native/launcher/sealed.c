@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
@@ -10,6 +12,7 @@
 #include <unistd.h>
 
 #include "../common/scope.h"
+#include "programs.h"
 #include "title.h"
 
 #ifndef MFD_EXEC
@@ -52,10 +55,25 @@ static bool is_sealed(int program)
 	return seals >= 0 && (seals & SEALS) == SEALS;
 }
 
+/* A program that was replaced or moved meanwhile has a name that leads nowhere: what needs it will say so. */
+static void name_programs(char *out, size_t size)
+{
+	char path[PATH_MAX];
+	ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	char *slash;
+
+	path[length > 0 ? length : 0] = '\0';
+	slash = strrchr(path, '/');
+	if (slash != NULL)
+		*slash = '\0';
+	snprintf(out, size, PROGRAMS_VARIABLE "=%s", path);
+}
+
 int sealed_ensure(char **argv, struct error *err)
 {
 	char room[sizeof(TITLE_ROOM_VARIABLE) + TITLE_ROOM_SIZE + 1];
-	char *environment[] = { room, NULL };
+	char programs[sizeof(PROGRAMS_VARIABLE) + PATH_MAX];
+	char *environment[] = { room, programs, NULL };
 	scope_fd int program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	scope_fd int copy = -1;
 	int result;
@@ -74,6 +92,7 @@ int sealed_ensure(char **argv, struct error *err)
 	memset(room, 'x', sizeof(room));
 	memcpy(room, TITLE_ROOM_VARIABLE "=", sizeof(TITLE_ROOM_VARIABLE));
 	room[sizeof(room) - 1] = '\0';
+	name_programs(programs, sizeof(programs));
 	execveat(copy, "", argv, environment, AT_EMPTY_PATH);
 	return error_errno(err, "seal", "", "executing the sealed copy");
 }

@@ -10,6 +10,7 @@
 
 #include "arena.h"
 #include "device_rules.h"
+#include "seccomp.h"
 #include "setup.h"
 
 #define MAX_GROUPS 256
@@ -45,6 +46,8 @@ struct process_spec {
 	size_t limit_count;
 	bool has_oom_score_adj;
 	int oom_score_adj;
+	const char *apparmor;                 /* NULL: as this process is */
+	const struct seccomp_filter *seccomp; /* NULL: none */
 };
 
 struct overlay_spec;
@@ -131,6 +134,7 @@ struct bundle {
 	const char *id;
 	const char *log_path;
 	const char *cgroup;
+	const char *seccomp_path; /* a compiled filter; NULL: what config.json says is compiled */
 	bool has_stdin;
 	bool stdin_once;
 	struct overlay_spec *overlay;

@@ -87,6 +87,8 @@ int bundle_read_berth(struct bundle *bundle, const struct fields *top, struct er
 	    (ret = field_bool(top, "stdinOnce", &bundle->stdin_once, err)) < 0 ||
 	    (ret = field_string(top, "cgroup", OPTIONAL, &bundle->cgroup, err)) < 0)
 		return ret;
+	if ((ret = field_path(top, "seccomp", OPTIONAL, &bundle->seccomp_path, err)) < 0)
+		return ret;
 	if (bundle->cgroup != NULL && bundle->cgroup[0] == '\0')
 		bundle->cgroup = NULL;
 	if (bundle->cgroup != NULL && bundle->cgroup[0] != '/')

@@ -11,7 +11,7 @@
 
 static int refuse_unsupported(const struct fields *fields, struct error *err)
 {
-	static const char *const keys[] = { "seccomp",     "uidMappings", "gidMappings",  "timeOffsets", "mountLabel",
+	static const char *const keys[] = { "uidMappings", "gidMappings",  "timeOffsets", "mountLabel",
 					    "personality", "intelRdt",    "memoryPolicy", "netDevices" };
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
@@ -207,6 +207,21 @@ static int check_paths(const struct fields *fields, const char *key, char *const
 	return 0;
 }
 
+/* A compiled filter in berth.json is this profile, compiled already. */
+static int read_seccomp(struct bundle *bundle, const struct fields *fields, struct error *err)
+{
+	json_t *profile;
+	int ret;
+
+	if (bundle->seccomp_path != NULL)
+		return seccomp_read(bundle->seccomp_path, fields->arena, &bundle->process.seccomp, err);
+	ret = field_object(fields, "seccomp", OPTIONAL, &profile, err);
+	if (ret < 0 || profile == NULL)
+		return ret;
+	return seccomp_compile(fields->file, bundle->process.capabilities.bounding, fields->arena, &bundle->process.seccomp,
+			       err);
+}
+
 int bundle_read_linux(struct bundle *bundle, const struct fields *top, struct error *err)
 {
 	struct fields fields = *top;
@@ -221,7 +236,8 @@ int bundle_read_linux(struct bundle *bundle, const struct fields *top, struct er
 	    (ret = field_strings(&fields, "readonlyPaths", &bundle->readonly_paths, NULL, err)) < 0 ||
 	    (ret = check_paths(&fields, "readonlyPaths", bundle->readonly_paths, err)) < 0 ||
 	    (ret = read_devices(bundle, &fields, err)) < 0 ||
-	    (ret = bundle_read_resources(bundle, &fields, err)) < 0 || (ret = read_sysctls(bundle, &fields, err)) < 0)
+	    (ret = bundle_read_resources(bundle, &fields, err)) < 0 || (ret = read_sysctls(bundle, &fields, err)) < 0 ||
+	    (ret = read_seccomp(bundle, &fields, err)) < 0)
 		return ret;
 	return read_propagation(bundle, &fields, err);
 }

@@ -153,7 +153,7 @@ static int check_command(const struct process_spec *process, const struct fields
 
 static int refuse_unsupported(const struct fields *fields, struct error *err)
 {
-	static const char *const keys[] = { "apparmorProfile", "selinuxLabel", "ioPriority", "scheduler",
+	static const char *const keys[] = { "selinuxLabel", "ioPriority", "scheduler",
 					    "execCPUAffinity" };
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
@@ -162,6 +162,20 @@ static int refuse_unsupported(const struct fields *fields, struct error *err)
 		if (ret < 0)
 			return ret;
 	}
+	return 0;
+}
+
+static int read_apparmor(struct process_spec *process, const struct fields *fields, struct error *err)
+{
+	int ret = field_string(fields, "apparmorProfile", OPTIONAL, &process->apparmor, err);
+
+	if (ret < 0 || process->apparmor == NULL)
+		return ret;
+	/* What stands behind the name would be read as part of the command to the kernel. */
+	if (strpbrk(process->apparmor, "\n\r") != NULL)
+		return field_error(fields, "apparmorProfile", err, "holds a line break");
+	if (process->apparmor[0] == '\0' || strcmp(process->apparmor, "unconfined") == 0)
+		process->apparmor = NULL;
 	return 0;
 }
 
@@ -183,6 +197,7 @@ int bundle_read_process(struct bundle *bundle, const struct fields *top, struct 
 	    (ret = field_strings(&fields, "args", &process->args, NULL, err)) < 0 ||
 	    (ret = field_strings(&fields, "env", &process->env, &process->env_count, err)) < 0 ||
 	    (ret = check_command(process, &fields, err)) < 0 || (ret = read_user(process, &fields, err)) < 0 ||
+	    (ret = read_apparmor(process, &fields, err)) < 0 ||
 	    (ret = read_capabilities(process, &fields, err)) < 0 || (ret = read_limits(process, &fields, err)) < 0)
 		return ret;
 	process->has_oom_score_adj = score != -10000;

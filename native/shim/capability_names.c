@@ -22,3 +22,8 @@ int capability_number(const char *name)
 			return (int)i;
 	return -1;
 }
+
+const char *capability_name(int number)
+{
+	return number >= 0 && (size_t)number < sizeof(names) / sizeof(names[0]) ? names[number] : NULL;
+}

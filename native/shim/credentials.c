@@ -96,12 +96,36 @@ static int set_ids(const struct resolved_user *user, struct error *err)
 }
 
 /*
+ * seccomp(2) takes no_new_privs or CAP_SYS_ADMIN. Loaded before the other privileges are given up, a filter would
+ * have to allow all that the set-up still does; so this one capability is kept to the end instead.
+ */
+static bool holds_admin(const struct process_spec *process)
+{
+	return process->seccomp != NULL && !process->no_new_privileges;
+}
+
+int credentials_confine(const struct process_spec *process, struct error *err)
+{
+	uint64_t permitted = 0;
+	int ret;
+
+	if (process->seccomp == NULL)
+		return 0;
+	if (holds_admin(process) && (ret = read_permitted(&permitted, err)) < 0)
+		return ret;
+	if ((ret = seccomp_load(process->seccomp, err)) < 0)
+		return ret;
+	return holds_admin(process) ? set_sets(&process->capabilities, permitted, err) : 0;
+}
+
+/*
  * The order is the kernel's: the bounding set can be dropped only with CAP_SETPCAP; leaving uid 0 clears
  * the permitted set unless keepcaps is on; and the ambient set is bounded by the others. What this
  * process was not given itself cannot be given on: that is left out, as the OCI runtime spec wants.
  */
 int credentials_apply(const struct process_spec *process, const struct resolved_user *user, struct error *err)
 {
+	struct capability_sets first = process->capabilities;
 	uint64_t grantable = 0;
 	int ret;
 
@@ -118,7 +142,11 @@ int credentials_apply(const struct process_spec *process, const struct resolved_
 	 * the runtime's memory. */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return error_errno(err, "capabilities", "", "cannot forbid dumps");
-	if ((ret = set_sets(&process->capabilities, grantable, err)) < 0 ||
+	if (holds_admin(process)) {
+		first.effective |= UINT64_C(1) << CAP_SYS_ADMIN;
+		first.permitted |= UINT64_C(1) << CAP_SYS_ADMIN;
+	}
+	if ((ret = set_sets(&first, grantable, err)) < 0 ||
 	    (ret = set_ambient(&process->capabilities, grantable, err)) < 0)
 		return ret;
 	if (process->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

@@ -6,8 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "apparmor.h"
 #include "become.h"
 #include "command.h"
+#include "credentials.h"
 #include "descriptors.h"
 #include "environment.h"
 #include "namespaces.h"
@@ -23,6 +25,8 @@ int setup_exec(const struct bundle *bundle, const struct setup_result *container
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	/* Before the mount namespace is joined: from then on the container's processes see this one in /proc. */
 	descriptors_drop_files(container_pidfd);
+	if (process->apparmor != NULL && (ret = apparmor_on_exec(process->apparmor, err)) < 0)
+		return ret;
 	/* All in one call, or none: root and working directory come with the mount namespace. */
 	if (setns(container_pidfd, namespaces_of_container(bundle)) < 0)
 		return error_errno(err, "namespace", "", "cannot join the container's namespaces");
@@ -34,5 +38,7 @@ int setup_exec(const struct bundle *bundle, const struct setup_result *container
 	    (ret = command_find(request->args[0], env, true, path, err)) < 0)
 		return ret;
 	become_ready_to_execute();
+	if ((ret = credentials_confine(process, err)) < 0)
+		return ret;
 	return command_execute(path, request->args, env, err);
 }

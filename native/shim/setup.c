@@ -8,9 +8,11 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "apparmor.h"
 #include "become.h"
 #include "command.h"
 #include "container.h"
+#include "credentials.h"
 #include "cwd.h"
 #include "descriptors.h"
 #include "devices.h"
@@ -109,6 +111,8 @@ int setup_container(const struct bundle *bundle, int console_fd, struct setup_re
 	/* A container that shares this PID namespace must not trace what still is the runtime. */
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	descriptors_drop_files(-1);
+	if (bundle->process.apparmor != NULL && (ret = apparmor_on_exec(bundle->process.apparmor, err)) < 0)
+		return ret;
 	umask(0);
 	ret = set_up(&container, result, err);
 	release(&container);
@@ -133,5 +137,7 @@ int setup_finish(const struct bundle *bundle, const struct setup_result *result,
 	    (ret = command_find(bundle->process.args[0], env, true, path, err)) < 0)
 		return ret;
 	become_ready_to_execute();
+	if ((ret = credentials_confine(&bundle->process, err)) < 0)
+		return ret;
 	return command_execute(path, bundle->process.args, env, err);
 }

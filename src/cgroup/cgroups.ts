@@ -1,14 +1,15 @@
-import { access, mkdir, readdir, readFile, rmdir } from 'node:fs/promises';
-import { basename, dirname, join, relative, resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { mkdir, rmdir } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { BerthError, wrapError } from '../errors/catalogue.ts';
 import { KeyedLock } from '../state/keyed-lock.ts';
 import type { CgroupHierarchy } from './hierarchy.ts';
-import { errnoOf, ignore, writeInterface, writeLimit } from './interface-files.ts';
+import { ignore, writeLimit } from './interface-files.ts';
 import type { CgroupWrite } from './limits.ts';
+import { unitOf } from './systemd/units.ts';
 import { replaceLimits } from './transaction.ts';
 import type { Undo } from './transaction.ts';
+import { enableDownTo, exists, kill, removeTree } from './tree.ts';
 
 /** Makes, limits, kills and removes cgroups below the v2 mount, by one of two drivers. */
 export interface Cgroups {
@@ -42,7 +43,7 @@ export interface Cgroups {
 /** The cgroupfs driver: Berth makes the directories itself. */
 export function createCgroups(hierarchy: CgroupHierarchy, log: Logger): Cgroups {
   const root = hierarchy.mountPoint;
-  const wanted = [...hierarchy.controllers].filter((name) => ['cpu', 'cpuset', 'io', 'memory', 'pids', 'hugetlb'].includes(name));
+  const wanted = controllersToEnable(hierarchy);
   const skipped = new Set<string>();
   const tree = new KeyedLock();
 
@@ -92,53 +93,17 @@ export function createCgroups(hierarchy: CgroupHierarchy, log: Logger): Cgroups 
     },
     update: (directory, writes) => replaceLimits(directory, writes.filter(enforced)),
     kill,
-    remove: removeTree,
+    async remove(directory, signal) {
+      await removeTree(directory, signal);
+      // Of a time with the other driver: with the process that keeps its scope, systemd takes the scope away.
+      const unit = unitOf(directory);
+      if (unit?.kind === 'scope') await kill(unit.directory);
+    },
     removeIfEmpty: (directory) => tree.run('', undefined, () => rmdir(directory).catch(ignore('EBUSY', 'ENOTEMPTY', 'ENOENT'))),
   };
 }
 
-async function exists(directory: string): Promise<boolean> {
-  return access(directory).then(() => true, () => false);
-}
-
-/** Enables the controllers in every directory from the root to the parent of `directory`, making what is missing. */
-async function enableDownTo(root: string, directory: string, controllers: readonly string[]): Promise<void> {
-  if (controllers.length === 0 || directory === root) return;
-  let current = root;
-  for (const part of ['', ...relative(root, dirname(directory)).split('/')]) {
-    current = join(current, part);
-    if (part !== '') await mkdir(current).catch(ignore('EEXIST'));
-    const enabled = new Set((await readFile(join(current, 'cgroup.subtree_control'), 'utf8')).trim().split(' '));
-    const missing = controllers.filter((name) => !enabled.has(name));
-    if (missing.length > 0) {
-      await writeInterface(join(current, 'cgroup.subtree_control'), missing.map((name) => `+${name}`).join(' '));
-    }
-  }
-}
-
-async function kill(directory: string): Promise<void> {
-  try {
-    await writeInterface(join(directory, 'cgroup.kill'), '1');
-  } catch (cause) {
-    const code = errnoOf(cause);
-    if (code !== 'ENOENT' && code !== 'ENODEV') throw wrapError(`kill cgroup ${directory}`, cause, 'CGROUP_FAILED');
-  }
-}
-
-async function removeTree(directory: string, signal: AbortSignal): Promise<void> {
-  const entries = await readdir(directory, { withFileTypes: true }).catch(() => []);
-  for (const entry of entries) {
-    if (entry.isDirectory()) await removeTree(join(directory, entry.name), signal);
-  }
-  for (let wait = 1; ; wait = Math.min(wait * 2, 50)) {
-    try {
-      return await rmdir(directory);
-    } catch (cause) {
-      const code = errnoOf(cause);
-      if (code === 'ENOENT') return;
-      if (code !== 'EBUSY' || signal.aborted) throw wrapError(`remove cgroup ${directory}`, cause, 'CGROUP_FAILED');
-    }
-    // A killed process holds its cgroup until it is reaped; the kernel offers nothing to wait on for that.
-    await sleep(wait, undefined, { signal }).catch(() => undefined);
-  }
+/** Of the controllers that are offered those that limit or measure what the CRI knows. */
+export function controllersToEnable(hierarchy: CgroupHierarchy): string[] {
+  return [...hierarchy.controllers].filter((name) => ['cpu', 'cpuset', 'io', 'memory', 'pids', 'hugetlb'].includes(name));
 }

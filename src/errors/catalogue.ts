@@ -80,6 +80,10 @@ export const catalogue = {
     remedy: 'ask for more than is in use, or have the container use less first',
   },
   CGROUP_FAILED: { status: grpcStatus.INTERNAL },
+  SYSTEMD_UNAVAILABLE: {
+    status: grpcStatus.UNAVAILABLE,
+    remedy: 'see whether busctl status org.freedesktop.systemd1 answers, or use the cgroupfs driver',
+  },
   EVENTS_LOST: {
     status: grpcStatus.RESOURCE_EXHAUSTED,
     remedy: 'list sandboxes and containers, then ask for events again, and read them faster',
@@ -87,6 +91,7 @@ export const catalogue = {
   STATE_FAILED: { status: grpcStatus.INTERNAL },
   FORWARD_REFUSED: { status: grpcStatus.UNAVAILABLE, remedy: 'start what is to listen there' },
   FORWARD_FAILED: { status: grpcStatus.UNAVAILABLE },
+  STREAMS_EXHAUSTED: { status: grpcStatus.RESOURCE_EXHAUSTED, remedy: 'try again in a minute, or raise stream.max_pending' },
   EXEC_FAILED: { status: grpcStatus.INTERNAL },
   DEADLINE: { status: grpcStatus.DEADLINE_EXCEEDED },
   CANCELLED: { status: grpcStatus.CANCELLED },

@@ -3,8 +3,8 @@ import { basename, dirname } from 'node:path';
 /**
  * Names of systemd's units and the directories that systemd gives them (systemd.slice(5), systemd.scope(5)).
  *
- *   berth.slice/berth-podID.slice/berth-ID.scope/container     a container's processes and limits
- *   berth.slice/berth-podID.slice/berth-ID.scope/hold          what keeps the scope from ending
+ *   berth.slice/berth-podID.slice/cri-berth-ID.scope/container     a container's processes and limits
+ *   berth.slice/berth-podID.slice/cri-berth-ID.scope/hold          what keeps the scope from ending
  */
 
 /** The slice of pods for which nobody names one. */
@@ -37,17 +37,23 @@ export function podSlice(sandboxId: string): string {
 }
 
 export function containerScope(containerId: string): string {
-  return `berth-${containerId}.scope`;
+  return `cri-berth-${containerId}.scope`;
 }
 
 export function reaperScope(sandboxId: string): string {
-  return `berth-reaper-${sandboxId}.scope`;
+  return `cri-berth-reaper-${sandboxId}.scope`;
+}
+
+export interface ScopeUnit {
+  readonly kind: 'scope';
+  readonly name: string;
+  readonly slice: string;
+  /** Of the scope itself; the one that was asked about is its leaf. */
+  readonly directory: string;
 }
 
 /** What a directory is to systemd. */
-export type UnitOf =
-  | { readonly kind: 'slice'; readonly name: string }
-  | { readonly kind: 'scope'; readonly name: string; readonly slice: string; readonly directory: string };
+export type UnitOf = { readonly kind: 'slice'; readonly name: string } | ScopeUnit;
 
 /** The unit to which a directory belongs; undefined for one that systemd knows nothing of. */
 export function unitOf(directory: string): UnitOf | undefined {
