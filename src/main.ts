@@ -2,6 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import type { Registry } from 'prom-client';
 import { describeMissing, readCgroupHierarchy } from './cgroup/hierarchy.ts';
 import type { CgroupHierarchy } from './cgroup/hierarchy.ts';
 import { openCgroups } from './cgroup/open-cgroups.ts';
@@ -16,9 +17,12 @@ import { BerthError } from './errors/catalogue.ts';
 import { createImageService } from './image-service/image-service.ts';
 import { createPodNetwork } from './pod-network/create-pod-network.ts';
 import { createRuntimeService } from './runtime-service/service.ts';
+import { startStreamingServer } from './streaming/server.ts';
+import type { StreamingOptions } from './streaming/server.ts';
 import { startLauncher } from './shim/launcher.ts';
 import { lockDirectory } from './state/directory-lock.ts';
 import { systemClock } from './telemetry/clock.ts';
+import type { Clock } from './telemetry/clock.ts';
 import { createLogger, flushLogger } from './telemetry/logger.ts';
 import { startMetricsServer } from './telemetry/metrics-server.ts';
 import { createMetrics } from './telemetry/metrics.ts';
@@ -106,9 +110,11 @@ async function startDaemon(config: Config, hierarchy: CgroupHierarchy, log: Logg
     await openCgroups({ setting: config.runtime.cgroupDriver, hierarchy, log, hold: (id, signal) => launcher.hold(id, signal) }),
     (layer) => layer.close(),
   );
+  const streaming = layers.adopt(await startStreamingServer(streamingOptions(config, log, clock, metrics)), (layer) => layer.close());
   const runtime = layers.adopt(
     await createRuntimeService({
       config, log, clock, launcher, cgroups, network, images: images.provider, metrics: createRuntimeMetrics(metrics),
+      streams: streaming.urls,
     }),
     (layer) => layer.close(),
   );
@@ -126,6 +132,16 @@ async function startDaemon(config: Config, hierarchy: CgroupHierarchy, log: Logg
     address: server.address,
     notifier: createNotifier({ environment: process.env, helper: programs.notify, log }),
     close: () => built.disposeAsync(),
+  };
+}
+
+function streamingOptions(config: Config, log: Logger, clock: Clock, metrics: Registry): StreamingOptions {
+  const { tls, tlsCertificate, tlsKey, idleTimeoutSeconds, maxSessions, maxPending } = config.stream;
+  return {
+    address: config.streamAddress,
+    tls: tls ? { certificate: tlsCertificate, key: tlsKey } : undefined,
+    idleMs: idleTimeoutSeconds * 1000,
+    maxSessions, maxPending, log, clock, metrics,
   };
 }
 

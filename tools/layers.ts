@@ -20,7 +20,7 @@ export const freePeers: ReadonlySet<string> = new Set(['config', 'errors', 'tele
 export const sharedTypes = /^cri-server\/(generated\/|handlers\.ts$)/;
 
 /** Interfaces through which peers know each other; imported as types, wired in main.ts. */
-export const peerInterfaces: ReadonlySet<string> = new Set(['image-service/images.ts']);
+export const peerInterfaces: ReadonlySet<string> = new Set(['streaming/requests.ts', 'image-service/images.ts']);
 
 export interface Import {
   /** Path below src/. */

@@ -16,6 +16,19 @@ export interface Config {
   readonly metricsAddress: string;
   /** Flag --nri-socket. Empty: no NRI. */
   readonly nriSocket: string;
+  readonly stream: {
+    /** Serve streams by TLS. */
+    readonly tls: boolean;
+    /** PEM files; both empty: a certificate is generated. */
+    readonly tlsCertificate: string;
+    readonly tlsKey: string;
+    /** Seconds without a byte after which a session is ended. */
+    readonly idleTimeoutSeconds: number;
+    /** Sessions open at once. */
+    readonly maxSessions: number;
+    /** URLs given out and not used. */
+    readonly maxPending: number;
+  };
   readonly cni: {
     readonly confDir: string;
     readonly binDirs: readonly string[];

@@ -118,6 +118,14 @@ function toConfig(values: ReadonlyMap<string, SettingValue>): Config {
     streamAddress: get('stream_address'),
     metricsAddress: get('metrics_address'),
     nriSocket: get('nri_socket'),
+    stream: {
+      tls: get('stream.tls'),
+      tlsCertificate: get('stream.tls_certificate'),
+      tlsKey: get('stream.tls_key'),
+      idleTimeoutSeconds: get('stream.idle_timeout_seconds'),
+      maxSessions: get('stream.max_sessions'),
+      maxPending: get('stream.max_pending'),
+    },
     cni: {
       confDir: get('cni.conf_dir'),
       binDirs: get('cni.bin_dirs'),

@@ -73,6 +73,15 @@ const topLevel: readonly Setting[] = [
   { key: 'nri_socket', flag: 'nri-socket', placeholder: 'PATH', kind: optionalPath, default: '', help: 'Node Resource Interface; empty for none' },
 ];
 
+const stream: readonly Setting[] = [
+  { key: 'stream.tls', kind: { type: 'boolean' }, default: false, help: 'serve streams by TLS' },
+  { key: 'stream.tls_certificate', kind: optionalPath, default: '', help: 'PEM file; empty, as the key: a certificate of its own' },
+  { key: 'stream.tls_key', kind: optionalPath, default: '', help: 'PEM file' },
+  { key: 'stream.idle_timeout_seconds', kind: upTo(1, 2_000_000), default: 14_400, help: 'without a byte after which a session is ended' },
+  { key: 'stream.max_sessions', kind: upTo(1, 65_536), default: 1024, help: 'open at once' },
+  { key: 'stream.max_pending', kind: upTo(1, 65_536), default: 1024, help: 'URLs given out and not used' },
+];
+
 const cni: readonly Setting[] = [
   { key: 'cni.conf_dir', flag: 'cni-conf-dir', placeholder: 'DIR', kind: path, default: '/etc/cni/net.d', help: 'CNI configuration' },
   { key: 'cni.bin_dirs', flag: 'cni-bin-dir', placeholder: 'DIR', kind: { type: 'paths' }, default: ['/opt/cni/bin', '/usr/lib/cni'], help: 'CNI plugins; may be given more than once' },
@@ -96,7 +105,7 @@ const runtime: readonly Setting[] = [
   { key: 'runtime.max_concurrent_launches', kind: upTo(1, 1024), default: 16, help: 'sandboxes and containers being launched at once' },
 ];
 
-export const settings: readonly Setting[] = [...topLevel, ...cni, ...registry, ...runtime];
+export const settings: readonly Setting[] = [...topLevel, ...stream, ...cni, ...registry, ...runtime];
 
 /** What is wrong with `value`, as "expected …"; undefined when it fits. */
 export function settingProblem(kind: SettingKind, value: unknown): string | undefined {

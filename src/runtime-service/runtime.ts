@@ -14,6 +14,7 @@ import type { KeyedLock } from '../state/keyed-lock.ts';
 import type { NameRegistry } from '../state/name-registry.ts';
 import type { RecordStore } from '../state/record-store.ts';
 import type { SandboxRecord } from '../state/sandbox.ts';
+import type { StreamUrls } from '../streaming/requests.ts';
 import type { Clock } from '../telemetry/clock.ts';
 import type { RuntimeMetrics } from '../telemetry/runtime-metrics.ts';
 import type { EventHub } from './events/event-hub.ts';
@@ -56,6 +57,7 @@ export interface Runtime {
   readonly containerNames: NameRegistry;
   readonly locks: KeyedLock;
   readonly metrics: RuntimeMetrics;
+  readonly streams: StreamUrls;
   readonly events: EventHub<ContainerEventResponse>;
   /** How many events of its sequence have been said of an object; absent for one that is not to be spoken of. */
   readonly announced: WeakMap<Container | Sandbox, number>;

@@ -15,6 +15,7 @@ import { KeyedLock } from '../state/keyed-lock.ts';
 import { NameRegistry } from '../state/name-registry.ts';
 import { RecordStore } from '../state/record-store.ts';
 import { parseSandboxRecord } from '../state/sandbox.ts';
+import type { StreamUrls } from '../streaming/requests.ts';
 import type { Clock } from '../telemetry/clock.ts';
 import type { RuntimeMetrics } from '../telemetry/runtime-metrics.ts';
 import { createContainer } from './container/create.ts';
@@ -38,6 +39,9 @@ import { recover } from './recover.ts';
 import { runtimeConfig, updateRuntimeConfig } from './runtime-config.ts';
 import { runtimePaths } from './runtime.ts';
 import type { Runtime } from './runtime.ts';
+import { attach } from './streaming/attach.ts';
+import { exec } from './streaming/exec.ts';
+import { portForward } from './streaming/port-forward.ts';
 import { createStats } from './stats/stats.ts';
 import { status } from './status.ts';
 import { runtimeVersion } from './version.ts';
@@ -51,6 +55,7 @@ export interface RuntimeServiceOptions {
   readonly network: PodNetwork;
   readonly images: ImageProvider;
   readonly metrics: RuntimeMetrics;
+  readonly streams: StreamUrls;
 }
 
 export interface RuntimeService {
@@ -84,7 +89,7 @@ export async function createRuntimeService(options: RuntimeServiceOptions): Prom
     launches: new PQueue({ concurrency: config.runtime.maxConcurrentLaunches }),
     paths: runtimePaths(config),
   };
-  await Promise.all(['ns', 'shims'].map((name) => mkdir(join(config.state, name), { recursive: true, mode: 0o700 })));
+  await Promise.all(['ns', 'shims', 'forward'].map((name) => mkdir(join(config.state, name), { recursive: true, mode: 0o700 })));
   await recover(runtime);
   const stats = createStats(runtime);
   return {
@@ -117,6 +122,9 @@ function runtimeRpcs(runtime: Runtime): Partial<RuntimeHandlers> {
     UpdatePodSandboxResources: updatePodSandboxResources(runtime),
     ReopenContainerLog: reopenContainerLog(runtime),
     ExecSync: execSync(runtime),
+    Exec: exec(runtime),
+    Attach: attach(runtime),
+    PortForward: portForward(runtime),
     GetContainerEvents: getContainerEvents(runtime),
   };
 }

@@ -3,14 +3,11 @@ import { BerthError, invalidField } from '../../errors/catalogue.ts';
 import { NativeFailure } from '../../shim/channel.ts';
 import { execAndWait } from '../../shim/exec.ts';
 import { toBerthError } from '../../shim/native-error.ts';
-import { maxPayloadBytes } from '../../shim/protocol.ts';
 import type { Runtime } from '../runtime.ts';
+import { checkCommand } from './command.ts';
 
 /** Bytes kept of each output stream, as containerd and CRI-O keep them; the rest is discarded. */
 const outputLimit = 16 << 20;
-
-/** A command travels in one frame, beside its other settings. The kernel's own limit is of the same order (execve(2)). */
-const maxCommandBytes = maxPayloadBytes - 1024;
 
 /** setTimeout's longest delay. */
 const maxTimeout = 2 ** 31 - 1;
@@ -18,8 +15,7 @@ const maxTimeout = 2 ** 31 - 1;
 /** ExecSync: runs a command and returns its output. A time-out of 0 means none of its own. */
 export function execSync(runtime: Runtime): RuntimeHandlers['ExecSync'] {
   return async (request, context) => {
-    if (request.cmd.length === 0) throw invalidField('cmd', 'is empty');
-    if (Buffer.byteLength(JSON.stringify(request.cmd)) > maxCommandBytes) throw invalidField('cmd', `is longer than ${maxCommandBytes} bytes`);
+    checkCommand(request.cmd);
     const timeout = BigInt(request.timeout);
     if (timeout < 0n) throw invalidField('timeout', `${timeout} is negative`);
     const { record } = runtime.containers.get(request.container_id, 'container', 'CONTAINER_NOT_FOUND');

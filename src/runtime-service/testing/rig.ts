@@ -12,6 +12,7 @@ import type { PodNetwork } from '../../pod-network/pod-network.ts';
 import type { Launcher, SandboxSpec } from '../../shim/launcher.ts';
 import { FakeShim } from '../../shim/testing/fake-shim.ts';
 import type { CallContext } from '../../telemetry/call-context.ts';
+import type { ForwardRequest, ProcessRequest } from '../../streaming/requests.ts';
 import { createRuntimeMetrics } from '../../telemetry/runtime-metrics.ts';
 import { createRuntimeService } from '../service.ts';
 import type { RuntimeService } from '../service.ts';
@@ -40,6 +41,8 @@ export class Rig {
   readonly retained = new Set<string>();
   /** Of the run of now. */
   metrics = new Registry();
+  /** What stands behind the streaming URLs that were given out. */
+  readonly streams = new Map<string, ProcessRequest | ForwardRequest>();
   readonly hooks = new Map<Point, () => Promise<void>>();
   /** What a new container's shim does once it listens; by default it is `created` at once. */
   onLaunch: (shim: FakeShim) => Promise<void> = async (shim) => void (await shim.listen('created'));
@@ -68,7 +71,18 @@ export class Rig {
       network: this.#network(),
       images: this.#images(),
       metrics: createRuntimeMetrics(this.metrics),
+      streams: {
+        exec: (request) => this.#stream('exec', request),
+        attach: (request) => this.#stream('attach', request),
+        portForward: (request) => this.#stream('portforward', request),
+      },
     });
+  }
+
+  #stream(kind: string, request: ProcessRequest | ForwardRequest): string {
+    const url = `http://streams/${kind}/${this.streams.size}`;
+    this.streams.set(url, request);
+    return url;
   }
 
   /** As a kill of berthd: the shims live on. */
@@ -168,6 +182,7 @@ export class Rig {
       nriSocket: '',
       cni: { confDir: '', binDirs: [], netnsDir: join(this.directory, 'netns'), defaultNetwork: false, defaultSubnets: [], timeoutSeconds: 1 },
       registry: { configDir: '', maxConcurrentDownloads: 1, maxConcurrentUnpacks: 1, progressTimeoutSeconds: 1 },
+      stream: { tls: false, tlsCertificate: '', tlsKey: '', idleTimeoutSeconds: 60, maxSessions: 4, maxPending: 4 },
       runtime: { cgroupDriver: 'cgroupfs', allowMissingControllers: true, pidsLimit: 512, maxConcurrentLaunches: 4 },
     };
   }
