@@ -8,7 +8,7 @@ export const layers: readonly (readonly string[])[] = [
   ['main.ts', 'cli'],
   ['cri-server'],
   ['runtime-service', 'image-service', 'streaming'],
-  ['shim', 'pod-network', 'cgroup'],
+  ['shim', 'pod-network', 'cgroup', 'cdi'],
   ['state'],
   ['config', 'errors', 'telemetry'],
 ];

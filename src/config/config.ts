@@ -51,6 +51,10 @@ export interface Config {
     /** Seconds without a byte after which a pull is given up. */
     readonly progressTimeoutSeconds: number;
   };
+  readonly cdi: {
+    /** Where CDI specs are, by rising priority. */
+    readonly specDirs: readonly string[];
+  };
   readonly runtime: {
     /** `auto` asks the machine: systemd when it is PID 1 and manages the cgroup tree. */
     readonly cgroupDriver: 'auto' | 'cgroupfs' | 'systemd';
@@ -58,6 +62,8 @@ export interface Config {
     readonly allowMissingControllers: boolean;
     /** pids.max of every container; 0 for no limit. */
     readonly pidsLimit: number;
+    /** Privileged containers get the devices that they list, not all of the node's. */
+    readonly privilegedWithoutHostDevices: boolean;
     /** Launches (sandboxes and containers) at once. */
     readonly maxConcurrentLaunches: number;
   };

@@ -140,10 +140,12 @@ function toConfig(values: ReadonlyMap<string, SettingValue>): Config {
       maxConcurrentUnpacks: get('registry.max_concurrent_unpacks'),
       progressTimeoutSeconds: get('registry.progress_timeout_seconds'),
     },
+    cdi: { specDirs: get('cdi.spec_dirs') },
     runtime: {
       cgroupDriver: get<Config['runtime']['cgroupDriver']>('runtime.cgroup_driver'),
       allowMissingControllers: get('runtime.allow_missing_controllers'),
       pidsLimit: get('runtime.pids_limit'),
+      privilegedWithoutHostDevices: get('runtime.privileged_without_host_devices'),
       maxConcurrentLaunches: get('runtime.max_concurrent_launches'),
     },
   };

@@ -98,14 +98,19 @@ const registry: readonly Setting[] = [
   { key: 'registry.progress_timeout_seconds', kind: upTo(1, 86_400), default: 60, help: 'without a byte after which a pull is given up' },
 ];
 
+const cdi: readonly Setting[] = [
+  { key: 'cdi.spec_dirs', flag: 'cdi-spec-dir', placeholder: 'DIR', kind: { type: 'paths' }, default: ['/etc/cdi', '/var/run/cdi'], help: 'Container Device Interface specs; may be given more than once' },
+];
+
 const runtime: readonly Setting[] = [
   { key: 'runtime.cgroup_driver', kind: { type: 'choice', choices: ['auto', 'cgroupfs', 'systemd'] }, default: 'auto', help: 'auto: systemd where it is PID 1 and manages the cgroup tree' },
   { key: 'runtime.allow_missing_controllers', flag: 'allow-missing-controllers', kind: { type: 'boolean' }, default: false, help: 'start although limits cannot be enforced; for development' },
   { key: 'runtime.pids_limit', kind: upTo(0, 4_194_304), default: 0, help: 'pids.max of every container; 0 for no limit' },
+  { key: 'runtime.privileged_without_host_devices', kind: { type: 'boolean' }, default: false, help: 'privileged containers get the devices that they list alone' },
   { key: 'runtime.max_concurrent_launches', kind: upTo(1, 1024), default: 16, help: 'sandboxes and containers being launched at once' },
 ];
 
-export const settings: readonly Setting[] = [...topLevel, ...stream, ...cni, ...registry, ...runtime];
+export const settings: readonly Setting[] = [...topLevel, ...stream, ...cni, ...registry, ...cdi, ...runtime];
 
 /** What is wrong with `value`, as "expected …"; undefined when it fits. */
 export function settingProblem(kind: SettingKind, value: unknown): string | undefined {

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type PQueue from 'p-queue';
 import type { Logger } from 'pino';
+import type { CdiCatalogue } from '../cdi/catalogue.ts';
 import type { Cgroups } from '../cgroup/cgroups.ts';
 import type { Config } from '../config/config.ts';
 import type { ImageProvider } from '../image-service/images.ts';
@@ -49,6 +50,7 @@ export interface Runtime {
   readonly cgroups: Cgroups;
   readonly network: PodNetwork;
   readonly images: ImageProvider;
+  readonly cdi: CdiCatalogue;
   readonly sandboxes: IdIndex<Sandbox>;
   readonly containers: IdIndex<Container>;
   readonly sandboxStore: RecordStore<SandboxRecord>;

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import PQueue from 'p-queue';
 import type { Logger } from 'pino';
+import { CdiCatalogue } from '../cdi/catalogue.ts';
 import type { Cgroups } from '../cgroup/cgroups.ts';
 import type { Config } from '../config/config.ts';
 import type { RuntimeHandlers } from '../cri-server/handlers.ts';
@@ -86,6 +87,7 @@ export async function createRuntimeService(options: RuntimeServiceOptions): Prom
     locks: new KeyedLock(),
     events: new EventHub({ clock: options.clock, observer: options.metrics.events, limit: eventLimit, returnWindow: eventReturnWindow }),
     announced: new WeakMap(),
+    cdi: new CdiCatalogue(config.cdi.specDirs, options.log.child({ component: 'cdi' })),
     launches: new PQueue({ concurrency: config.runtime.maxConcurrentLaunches }),
     paths: runtimePaths(config),
   };

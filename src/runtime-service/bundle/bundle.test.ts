@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { noEdits } from '../../cdi/edits.ts';
 import { imageConfig, mount, resources, security, storedConfig } from '../testing/requests.ts';
 import { berthConfig, ociConfig, writeBundle } from './bundle.ts';
 import type { BundleInput } from './bundle.ts';
@@ -14,6 +15,7 @@ const input = (changes: Partial<BundleInput> = {}): BundleInput => ({
   namespaces: [{ type: 'mount' }, { type: 'network', path: '/run/netns/x' }],
   mounts: { hosts: '/s/hosts', hostname: '/s/hostname', resolvConf: '/s/resolv.conf', shm: '/s/shm', images: new Map(), empty: '/s/empty', volumes: [] },
   devices: { devices: [], rules: [{ allow: false, access: 'rwm' }] },
+  edits: noEdits,
   cgroup: { path: '/sys/fs/cgroup/berth/x', relative: '/berth/x' },
   rootfs: { lower: ['/top', '/bottom'], upper: '/u', work: '/w' },
   logPath: '/log',
@@ -42,13 +44,15 @@ test('config.json is a bundle of the OCI runtime spec', () => {
       cgroupsPath: '/berth/x',
       namespaces: [{ type: 'mount' }, { type: 'network', path: '/run/netns/x' }],
       rootfsPropagation: 'rshared',
-      maskedPaths: expect.arrayContaining(['/proc/kcore', '/sys/firmware']) as string[],
-      readonlyPaths: expect.arrayContaining(['/proc/sys']) as string[],
     },
   });
 });
 
-test('masks are the request\'s where it has any, and none for a privileged container', () => {
+test('masks are the request\'s, also where it has none, and none for a privileged container', () => {
+  expect(ociConfig(input({ config: storedConfig({ linux: null }) }))).toMatchObject({
+    linux: { maskedPaths: expect.arrayContaining(['/proc/kcore', '/sys/firmware']) as string[], readonlyPaths: expect.arrayContaining(['/proc/sys']) as string[] },
+  });
+  expect(ociConfig(secured({}))).toMatchObject({ linux: { maskedPaths: [], readonlyPaths: [] } });
   expect(ociConfig(secured({ masked_paths: ['/proc/x'], readonly_paths: ['/proc/y'] }))).toMatchObject({ linux: { maskedPaths: ['/proc/x'], readonlyPaths: ['/proc/y'] } });
   expect(ociConfig(secured({ privileged: true, masked_paths: ['/proc/x'] }))).toMatchObject({ linux: { maskedPaths: [], readonlyPaths: [] } });
 });
@@ -81,4 +85,23 @@ test('both files are written for root alone, beside an empty root', async () => 
   } finally {
     await rm(directory, { recursive: true });
   }
+});
+
+test('what CDI devices bring is in the bundle', () => {
+  const edits = {
+    ...noEdits,
+    env: ['GPU=0', 'PATH=/gpu/bin'],
+    mounts: [
+      { hostPath: '/usr/lib/gpu', containerPath: '/usr/lib/gpu', type: '', options: ['ro', 'nosuid'] },
+      { hostPath: '/run/gpu', containerPath: '/dev/shm', type: 'none', options: ['rbind'] },
+    ],
+    hooks: [{ hookName: 'createContainer' as const, path: '/bin/hook', args: ['hook', 'x'], env: ['A=1'], timeout: 3 }],
+    additionalGids: [0, 44],
+  };
+  const oci = ociConfig(input({ edits })) as { process: { env: string[] }; mounts: { destination: string }[] };
+  expect(oci.process.env).toEqual(['PATH=/gpu/bin', 'HOSTNAME=h', 'GPU=0']);
+  expect(oci).toMatchObject({ hooks: { createContainer: [{ path: '/bin/hook', args: ['hook', 'x'], env: ['A=1'], timeout: 3 }] } });
+  expect(oci.mounts).toContainEqual({ destination: '/usr/lib/gpu', type: 'bind', source: '/usr/lib/gpu', options: ['bind', 'ro', 'nosuid'] });
+  expect(oci.mounts.filter(({ destination }) => destination === '/dev/shm')).toEqual([{ destination: '/dev/shm', type: 'none', source: '/run/gpu', options: ['rbind'] }]);
+  expect(berthConfig(input({ edits }))).toMatchObject({ user: { supplementalGroups: [44] } });
 });

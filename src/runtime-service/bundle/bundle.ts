@@ -1,8 +1,11 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { ContainerEdits } from '../../cdi/edits.ts';
 import type { ImageRunConfig } from '../../image-service/images.ts';
+import type { LinuxContainerSecurityContext__Output } from '../../cri-server/generated/runtime/v1/LinuxContainerSecurityContext.ts';
 import type { StoredContainerConfig } from '../../state/container.ts';
 import { capabilitySets } from './capabilities.ts';
+import { ociHooks, withCdiMounts } from './cdi.ts';
 import type { ContainerDevices } from './devices.ts';
 import { containerMounts, rootPropagation } from './mounts.ts';
 import type { MountContext } from './mounts.ts';
@@ -22,6 +25,8 @@ export interface BundleInput {
   readonly namespaces: readonly OciNamespace[];
   readonly mounts: Omit<MountContext, 'privileged' | 'readonlyRoot'>;
   readonly devices: ContainerDevices;
+  /** Of the container's CDI devices; their device nodes are in `devices` already. */
+  readonly edits: ContainerEdits;
   /** Absolute cgroup directory, and the same below the cgroup2 mount for the OCI field. */
   readonly cgroup: { readonly path: string; readonly relative: string };
   readonly rootfs: { readonly lower: readonly string[]; readonly upper: string; readonly work: string };
@@ -32,14 +37,22 @@ export interface BundleInput {
   readonly maxOpenFiles: number;
 }
 
-/** What is hidden of /proc and /sys unless the request says otherwise (the list that Docker and containerd use). */
+/** What is hidden of /proc and /sys when the request says nothing at all of security (the list that Docker and containerd use). */
 const maskedPaths = [
   '/proc/acpi', '/proc/asound', '/proc/interrupts', '/proc/kcore', '/proc/keys', '/proc/latency_stats', '/proc/sched_debug',
   '/proc/scsi', '/proc/timer_list', '/proc/timer_stats', '/sys/devices/virtual/powercap', '/sys/firmware',
 ];
 const readonlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
 
-const orDefault = (given: readonly string[], fallback: readonly string[]) => (given.length > 0 ? given : fallback);
+/**
+ * A request with a security context says all: no path in it means that none is hidden (ProcMount "Unmasked" comes
+ * that way), as with containerd and CRI-O.
+ */
+function hiddenPaths(security: LinuxContainerSecurityContext__Output | null): { readonly maskedPaths: readonly string[]; readonly readonlyPaths: readonly string[] } {
+  if (security === null) return { maskedPaths, readonlyPaths };
+  if (security.privileged) return { maskedPaths: [], readonlyPaths: [] };
+  return { maskedPaths: security.masked_paths, readonlyPaths: security.readonly_paths };
+}
 
 /** config.json of the OCI runtime spec. Throws INVALID_FIELD when the request cannot be honoured. */
 export function ociConfig(input: BundleInput): object {
@@ -53,7 +66,7 @@ export function ociConfig(input: BundleInput): object {
       terminal: config.tty,
       user: { uid: 0, gid: 0 },
       args: processArgs(config, image),
-      env: processEnv(config, image, input.hostname),
+      env: processEnv(config, image, input.hostname, input.edits.env),
       cwd: workingDirectory(config, image),
       capabilities: capabilitySets(security?.capabilities ?? null, privileged, input.grantable, 'config.linux.security_context.capabilities'),
       rlimits: [{ type: 'RLIMIT_NOFILE', soft: Math.min(1024, input.maxOpenFiles), hard: Math.min(524_288, input.maxOpenFiles) }],
@@ -61,7 +74,8 @@ export function ociConfig(input: BundleInput): object {
       oomScoreAdj: Number(config.linux?.resources?.oom_score_adj ?? 0),
     },
     root: { path: 'rootfs', readonly: readonlyRoot },
-    mounts: containerMounts(config.mounts, { ...input.mounts, privileged, readonlyRoot }),
+    mounts: withCdiMounts(containerMounts(config.mounts, { ...input.mounts, privileged, readonlyRoot }), input.edits.mounts),
+    hooks: ociHooks(input.edits.hooks),
     annotations: { 'io.kubernetes.cri.container-name': config.metadata?.name ?? '' },
     linux: {
       cgroupsPath: input.cgroup.relative,
@@ -69,8 +83,7 @@ export function ociConfig(input: BundleInput): object {
       devices: input.devices.devices,
       resources: { devices: input.devices.rules },
       rootfsPropagation: rootPropagation(config.mounts),
-      maskedPaths: privileged ? [] : orDefault(security?.masked_paths ?? [], maskedPaths),
-      readonlyPaths: privileged ? [] : orDefault(security?.readonly_paths ?? [], readonlyPaths),
+      ...hiddenPaths(security),
     },
   };
 }
@@ -85,7 +98,7 @@ export function berthConfig(input: BundleInput): object {
     stdin: config.stdin,
     stdinOnce: config.stdin_once,
     cgroup: input.cgroup.path,
-    user: bundleUser(config.linux?.security_context ?? null, input.image),
+    user: bundleUser(config.linux?.security_context ?? null, input.image, input.edits.additionalGids),
   };
 }
 

@@ -18,14 +18,15 @@ export function processArgs(config: StoredContainerConfig, image: ImageRunConfig
   return args;
 }
 
-/** The environment: defaults, then the image's, then the request's; of one name the last counts. */
-export function processEnv(config: StoredContainerConfig, image: ImageRunConfig, hostname: string): string[] {
+/** The environment: defaults, then the image's, the request's, and that of its CDI devices; of one name the last counts. */
+export function processEnv(config: StoredContainerConfig, image: ImageRunConfig, hostname: string, fromDevices: readonly string[] = []): string[] {
   const given = [
     defaultPath,
     `HOSTNAME=${hostname}`,
     ...(config.tty ? ['TERM=xterm'] : []),
     ...image.env,
     ...config.envs.map(({ key, value }) => `${key}=${value}`),
+    ...fromDevices,
   ];
   const byName = new Map<string, string>();
   for (const entry of given) byName.set(entry.split('=', 1)[0] ?? entry, entry);
@@ -50,8 +51,15 @@ export interface BundleUser {
 /** Ids go to 2^32 - 2; the last value means "no change" to the kernel (setresuid(2)). */
 const maxId = 0xffff_fffen;
 
-/** Throws INVALID_FIELD for ids out of range (CVE-2024-40635) and for a group without a user. */
-export function bundleUser(security: LinuxContainerSecurityContext__Output | null, image: ImageRunConfig): BundleUser {
+/**
+ * Throws INVALID_FIELD for ids out of range (CVE-2024-40635) and for a group without a user. `extraGroups` are
+ * those that CDI devices bring; 0 is none of them, as no device may make its users root's group.
+ */
+export function bundleUser(
+  security: LinuxContainerSecurityContext__Output | null,
+  image: ImageRunConfig,
+  extraGroups: readonly number[] = [],
+): BundleUser {
   const field = 'config.linux.security_context';
   const uid = security?.run_as_user ?? null;
   const gid = security?.run_as_group ?? null;
@@ -65,11 +73,25 @@ export function bundleUser(security: LinuxContainerSecurityContext__Output | nul
   return {
     spec: uid !== null ? String(checkedId(uid.value, `${field}.run_as_user`)) : username || image.user,
     group: gid === null ? -1 : checkedId(gid.value, `${field}.run_as_group`),
-    supplementalGroups: (security?.supplemental_groups ?? []).map((group, index) =>
-      checkedId(group, `${field}.supplemental_groups[${index}]`),
-    ),
-    policy: security?.supplemental_groups_policy === 'Strict' ? 'strict' : 'merge',
+    supplementalGroups: [
+      ...(security?.supplemental_groups ?? []).map((group, index) => checkedId(group, `${field}.supplemental_groups[${index}]`)),
+      ...extraGroups.filter((group) => group !== 0),
+    ],
+    policy: groupsPolicy(security, `${field}.supplemental_groups_policy`),
   };
+}
+
+function groupsPolicy(security: LinuxContainerSecurityContext__Output | null, field: string): BundleUser['policy'] {
+  const policy = security?.supplemental_groups_policy ?? 'Merge';
+  if (policy === 'Merge') return 'merge';
+  if (policy === 'Strict') return 'strict';
+  throw invalidField(field, `${String(policy)} is no policy: Merge or Strict`);
+}
+
+/** The ids of a user that is named by numbers; 0 for what only the image's files know. */
+export function numericOwner({ spec, group }: BundleUser): { readonly uid: number; readonly gid: number } {
+  const [, uid = '0', gid = '0'] = /^(\d{1,10})(?::(\d{1,10}))?$/.exec(spec) ?? [];
+  return { uid: Number(uid), gid: group >= 0 ? group : Number(gid) };
 }
 
 function checkedId(text: string, field: string): number {

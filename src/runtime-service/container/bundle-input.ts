@@ -7,11 +7,13 @@ import type { ResolvedImage } from '../../image-service/images.ts';
 import type { ContainerRecord, StoredContainerConfig } from '../../state/container.ts';
 import type { BundleInput, OciNamespace } from '../bundle/bundle.ts';
 import { grantableCapabilities } from '../bundle/capabilities.ts';
+import { requestedCdiDevices } from '../bundle/cdi.ts';
 import { containerDevices } from '../bundle/devices.ts';
 import { mountedImageIds } from '../bundle/image-mounts.ts';
 import type { MountedImages } from '../bundle/image-mounts.ts';
 import { normalise } from '../bundle/mounts.ts';
 import type { ImageVolume } from '../bundle/mounts.ts';
+import { bundleUser, numericOwner } from '../bundle/process.ts';
 import { sandboxFiles } from '../pod-sandbox/files.ts';
 import { pidLock, sandboxPins } from '../pod-sandbox/resources.ts';
 import { ensureSharedPid, sandboxFile } from '../pod-sandbox/run.ts';
@@ -29,6 +31,7 @@ export async function prepareBundle(
   const privileged = config.linux?.security_context?.privileged ?? false;
   const pins = sandboxPins(runtime, sandbox.record);
   const directory = runtime.containerStore.directoryOf(id);
+  const edits = await runtime.cdi.edits(requestedCdiDevices(config));
   return {
     id,
     config: await withPermittedOomScore(runtime, record),
@@ -44,7 +47,13 @@ export async function prepareBundle(
       empty: join(directory, 'volumes', 'empty'),
       volumes: imageVolumes(image, directory),
     },
-    devices: await containerDevices(config.devices, privileged),
+    devices: await containerDevices({
+      requested: config.devices,
+      cdiNodes: edits.deviceNodes,
+      allOfNode: privileged && !runtime.config.runtime.privilegedWithoutHostDevices,
+      owner: numericOwner(bundleUser(config.linux?.security_context ?? null, image.config)),
+    }),
+    edits,
     cgroup: { path: record.cgroupPath, relative: `/${relative(runtime.cgroups.hierarchy.mountPoint, record.cgroupPath)}` },
     rootfs: { lower: image.layers, upper: join(directory, 'upper'), work: join(directory, 'work') },
     logPath: record.logPath,

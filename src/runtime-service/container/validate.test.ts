@@ -49,7 +49,6 @@ test.each([
   ['apparmor', secured({ apparmor: profile('Localhost') })],
   ['apparmor', secured({ apparmor_profile: 'localhost/x' })],
   ['userns_options', secured({ namespace_options: namespaces({ userns_options: { mode: 'POD', uids: [], gids: [] } }) })],
-  ['CDI_devices', containerConfig({ CDI_devices: [{ name: 'x' }] })],
 ])('%s is not ignored', (field, config) => {
   expect(() => validateContainer(config)).toThrow(expect.objectContaining({ code: 'NOT_IMPLEMENTED', message: expect.stringContaining(field) as string }));
 });

@@ -16,7 +16,6 @@ export function validateContainer(config: ContainerConfig__Output | null): Store
   if (config.image === null || config.image.image === '') throw invalidField('config.image.image', 'is empty');
   validateLogPath(config.log_path);
   validateSecurity(config);
-  if (config.CDI_devices.length > 0) throw new BerthError('NOT_IMPLEMENTED', 'config.CDI_devices: not there yet');
   cgroupWrites(config.linux?.resources ?? null, 'config.linux.resources');
   validateOomScore(config.linux?.resources?.oom_score_adj ?? '0', 'config.linux.resources.oom_score_adj');
   return { ...config, envs: textEnvironment(config) };

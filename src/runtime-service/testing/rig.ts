@@ -183,7 +183,8 @@ export class Rig {
       cni: { confDir: '', binDirs: [], netnsDir: join(this.directory, 'netns'), defaultNetwork: false, defaultSubnets: [], timeoutSeconds: 1 },
       registry: { configDir: '', maxConcurrentDownloads: 1, maxConcurrentUnpacks: 1, progressTimeoutSeconds: 1 },
       stream: { tls: false, tlsCertificate: '', tlsKey: '', idleTimeoutSeconds: 60, maxSessions: 4, maxPending: 4 },
-      runtime: { cgroupDriver: 'cgroupfs', allowMissingControllers: true, pidsLimit: 512, maxConcurrentLaunches: 4 },
+      cdi: { specDirs: [join(this.directory, 'cdi')] },
+      runtime: { cgroupDriver: 'cgroupfs', allowMissingControllers: true, pidsLimit: 512, privilegedWithoutHostDevices: false, maxConcurrentLaunches: 4 },
     };
   }
 
