@@ -16,6 +16,9 @@ const maxStoredBytes = 0xffff;
 const zlibHeader = Buffer.from([0x78, 0xbb, 0, 0, 0, 0]);
 zlibHeader.writeUInt32BE(headerDictionaryId, 2);
 
+/** An empty stored block: what Z_SYNC_FLUSH leaves at the end, and what makes Go's inflater hand out all before it. */
+const syncFlush = Buffer.from([0, 0, 0, 0xff, 0xff]);
+
 /**
  * Writes blocks without compressing them: deflate has a form for stored bytes, which needs no state.
  * What we send is a handful of bytes, and nothing that an attacker could guess from its length.
@@ -34,7 +37,7 @@ export class HeaderEncoder {
       head.writeUInt16LE(~stored.length & 0xffff, 3);
       parts.push(head, stored);
     }
-    return Buffer.concat(parts);
+    return Buffer.concat([...parts, syncFlush]);
   }
 }
 
