@@ -14,6 +14,7 @@
 #include "../common/scope.h"
 #include "content.h"
 #include "overlay.h"
+#include "skeleton.h"
 
 /* Runs `make`, and once more after clearing the place where something of an earlier entry stands in the way. */
 typedef int (*maker)(const struct place *place, struct archive_entry *entry, const struct metadata *metadata);
@@ -60,7 +61,10 @@ static int unpack_file(struct unpacking *unpacking, struct archive_entry *entry,
 	if (fd < 0)
 		return fd;
 	tree_count_inode(unpacking->tree);
-	int result = content_write(unpacking->archive, archive_entry_size(entry), fd, place->path, &unpacking->written, err);
+	int64_t size = archive_entry_size(entry);
+	int result = content_write(unpacking->archive, size, fd, place->path, &unpacking->written, err);
+	if (result == 0 && size > 0 && archive_entry_sparse_count(entry) == 0)
+		result = skeleton_file(unpacking->skeleton, place->path, (uint64_t)size, err);
 	return result < 0 ? result : metadata_apply(metadata, fd, place->path, true, err);
 }
 

@@ -10,12 +10,14 @@
 
 struct archive;
 struct archive_entry;
+struct skeleton;
 
 struct unpacking {
 	struct archive *archive;
 	struct tree *tree;
 	struct directories *directories; /* whose metadata waits for the end */
 	uint64_t written;                /* bytes of file content */
+	struct skeleton *skeleton;       /* NULL: none is wanted */
 };
 
 int entry_unpack(struct unpacking *unpacking, struct archive_entry *entry, struct error *err);

@@ -11,10 +11,12 @@
 
 #include "content.h"
 #include "entry.h"
+#include "skeleton.h"
 
 /* What libarchive's callback needs. It can only report "failed", so our own account of it is kept here. */
 struct source {
 	struct stream *stream;
+	struct skeleton *skeleton;
 	struct error failure;
 };
 
@@ -22,6 +24,8 @@ static la_ssize_t read_block(struct archive *archive, void *data, const void **b
 {
 	struct source *source = data;
 	ssize_t length = stream_next(source->stream, block, &source->failure);
+	if (length > 0 && skeleton_tar(source->skeleton, *block, (size_t)length, &source->failure) < 0)
+		length = -1;
 	if (length < 0)
 		archive_set_error(archive, source->failure.code, "%s", source->failure.message);
 	return length < 0 ? ARCHIVE_FATAL : length;
@@ -83,7 +87,7 @@ static int unpack_entries(struct unpacking *unpacking, uint64_t limit, struct er
 static int unpack_all(struct source *source, int root_fd, const struct layer_limits *limits,
 		      struct layer_result *result, struct error *err)
 {
-	struct unpacking unpacking = { 0 };
+	struct unpacking unpacking = { .skeleton = source->skeleton };
 	int status = tree_new(root_fd, &unpacking.tree, err);
 	if (status == 0)
 		status = directories_new(&unpacking.directories, err);
@@ -106,15 +110,38 @@ static int unpack_all(struct source *source, int root_fd, const struct layer_lim
 	return err->code > 0 ? -err->code : -EIO;
 }
 
-int layer_unpack(int input_fd, int root_fd, const struct layer_limits *limits, struct layer_result *result,
-		 struct error *err)
+/* What comes behind the archive's end belongs to the tar, too. */
+static int finish_skeleton(struct source *source, uint64_t *bytes, struct error *err)
+{
+	const void *block;
+	ssize_t length = 1;
+	int status = 0;
+
+	while (source->skeleton != NULL && length > 0 && status == 0) {
+		length = stream_next(source->stream, &block, err);
+		if (length > 0)
+			status = skeleton_tar(source->skeleton, block, (size_t)length, err);
+	}
+	if (length < 0)
+		return (int)length;
+	return status < 0 ? status : skeleton_finish(source->skeleton, bytes, err);
+}
+
+int layer_unpack(int input_fd, int root_fd, int skeleton_fd, const struct layer_limits *limits,
+		 struct layer_result *result, struct error *err)
 {
 	struct source source = { 0 };
-	int status = stream_start(input_fd, limits->stream, &source.stream, err);
+	int status = skeleton_fd < 0 ? 0 : skeleton_new(skeleton_fd, &source.skeleton, err);
+	if (status == 0)
+		status = stream_start(input_fd, limits->stream, &source.stream, err);
 	if (status < 0) {
+		skeleton_free(source.skeleton);
 		close(root_fd);
 		return status;
 	}
 	status = unpack_all(&source, root_fd, limits, result, err);
+	if (status == 0)
+		status = finish_skeleton(&source, &result->skeleton_bytes, err);
+	skeleton_free(source.skeleton);
 	return status < 0 ? status : stream_finish(source.stream, &result->totals, err);
 }

@@ -16,13 +16,15 @@ struct layer_result {
 	struct stream_totals totals;
 	uint64_t unpacked_bytes; /* file content written; holes do not count */
 	uint64_t inodes;
+	uint64_t skeleton_bytes; /* 0: there is none */
 };
 
 /*
- * Unpacks the stream at `input_fd` into the directory at `root_fd`, which it takes over. After a failure
- * the reading thread may still be blocked in its read: the process is to exit.
+ * Unpacks the stream at `input_fd` into the directory at `root_fd`, which it takes over, and writes the
+ * skeleton to `skeleton_fd` (-1: none is wanted). After a failure the reading thread may still be blocked
+ * in its read: the process is to exit.
  */
-int layer_unpack(int input_fd, int root_fd, const struct layer_limits *limits, struct layer_result *result,
-		 struct error *err);
+int layer_unpack(int input_fd, int root_fd, int skeleton_fd, const struct layer_limits *limits,
+		 struct layer_result *result, struct error *err);
 
 #endif

@@ -1,12 +1,13 @@
 /*
  * berth-unpack: one layer per process.
  *
- *   berth-unpack layer --dest DIR [--max-bytes N] [--max-entries N] [--max-ratio N]   < stream
+ *   berth-unpack layer --dest DIR [--skeleton FILE] [--max-bytes N] [--max-entries N] [--max-ratio N]   < stream
+ *   berth-unpack pack DIR FILE   > tar, made of a layer's directory and its skeleton
  *   berth-unpack sync DIR
  *   berth-unpack remove DIR
  *
- * One line of JSON on standard output. Exit status 0, or 1 with {"error":{step,path,errno,errnoName,message}}.
- * Steps: args, confine, read, decompress, archive, entry, limit, write, sync, remove.
+ * One line of JSON on standard output (of `pack`: on standard error). Exit status 0, or 1 with {"error":{step,path,errno,errnoName,message}}.
+ * Steps: args, confine, read, decompress, archive, entry, limit, write, sync, remove, skeleton, tree.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +22,7 @@
 #include "../common/scope.h"
 #include "confine.h"
 #include "layer.h"
+#include "pack.h"
 #include "placement.h"
 #include "remove.h"
 #include "report.h"
@@ -32,6 +34,7 @@
 
 struct layer_arguments {
 	const char *dest;
+	const char *skeleton; /* NULL: none is wanted */
 	struct layer_limits limits;
 };
 
@@ -56,6 +59,8 @@ static int parse_layer(int count, char **arguments, struct layer_arguments *pars
 			return error_set(err, EINVAL, "args", name, "a value is missing");
 		if (strcmp(name, "--dest") == 0)
 			parsed->dest = value;
+		else if (strcmp(name, "--skeleton") == 0)
+			parsed->skeleton = value;
 		else if (strcmp(name, "--max-bytes") == 0)
 			result = parse_number(name, value, &parsed->limits.stream.max_bytes, err);
 		else if (strcmp(name, "--max-entries") == 0)
@@ -86,10 +91,16 @@ static int run_layer(int count, char **arguments, struct error *err)
 	/* Names in PAX headers are UTF-8 and are to stay so. Built into glibc: nothing is read from disk. */
 	setlocale(LC_CTYPE, "C.UTF-8");
 	placement_spread(parsed.dest);
+	scope_fd int skeleton = -1;
+	if (parsed.skeleton != NULL) {
+		skeleton = open(parsed.skeleton, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		if (skeleton < 0)
+			return error_errno(err, "args", parsed.skeleton, "cannot make the skeleton's file");
+	}
 	int root = confine(parsed.dest, err);
 	if (root < 0)
 		return root;
-	status = layer_unpack(STDIN_FILENO, root, &parsed.limits, &result, err);
+	status = layer_unpack(STDIN_FILENO, root, skeleton, &parsed.limits, &result, err);
 	if (status < 0)
 		return status;
 	return report_layer(&result) < 0 ? error_errno(err, "write", "", "cannot report") : 0;
@@ -113,6 +124,17 @@ static int run_remove(const char *path, struct error *err)
 	return report_done() < 0 ? error_errno(err, "write", "", "cannot report") : 0;
 }
 
+static int run_pack(const char *tree_path, const char *skeleton_path, struct error *err)
+{
+	scope_fd int tree = open(tree_path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (tree < 0)
+		return error_errno(err, "args", tree_path, "cannot open the layer");
+	scope_fd int skeleton = open(skeleton_path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (skeleton < 0)
+		return error_errno(err, "args", skeleton_path, "cannot open the layer's skeleton");
+	return pack(tree, skeleton, STDOUT_FILENO, err);
+}
+
 static int run(int count, char **arguments, struct error *err)
 {
 	const char *command = count > 1 ? arguments[1] : "";
@@ -123,7 +145,10 @@ static int run(int count, char **arguments, struct error *err)
 		return run_sync(arguments[2], err);
 	if (strcmp(command, "remove") == 0 && count == 3)
 		return run_remove(arguments[2], err);
-	return error_set(err, EINVAL, "args", command, "usage: berth-unpack layer --dest DIR | sync DIR | remove DIR");
+	if (strcmp(command, "pack") == 0 && count == 4)
+		return run_pack(arguments[2], arguments[3], err);
+	return error_set(err, EINVAL, "args", command,
+			 "usage: berth-unpack layer --dest DIR | pack DIR FILE | sync DIR | remove DIR");
 }
 
 int main(int count, char **arguments)
@@ -133,6 +158,9 @@ int main(int count, char **arguments)
 	signal(SIGPIPE, SIG_IGN);
 	if (run(count, arguments, &err) == 0)
 		return 0;
+	/* Standard output holds the tar then. */
+	if (count > 1 && strcmp(arguments[1], "pack") == 0 && dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+		_exit(1);
 	report_error(&err);
 	/* Not exit(): the reading thread may be in the middle of anything. */
 	_exit(1);
