@@ -14,6 +14,7 @@
 #include "../common/protocol.h"
 #include "../common/scope.h"
 #include "../common/spawn.h"
+#include "../forward/forward.h"
 #include "../shim/shim.h"
 #include "hold.h"
 #include "listen.h"
@@ -164,11 +165,23 @@ static int hold(struct launcher *launcher, const struct frame *frame, const json
 	return result;
 }
 
+static int forward(struct launcher *launcher, const struct frame *frame, const json_t *object, struct error *err)
+{
+	pid_t child;
+	int result = forward_start(object, &child, err);
+
+	if (result == 0)
+		channel_send_json(&launcher->channel, frame->id, MESSAGE_OK, json_pack("{s:i}", "pid", (int)child));
+	return result;
+}
+
 static int dispatch(struct launcher *launcher, const struct frame *frame, const json_t *object, struct error *err)
 {
 	struct sandbox_request request;
 	int result;
 
+	if (frame->type == MESSAGE_FORWARD)
+		return forward(launcher, frame, object, err);
 	if (frame->type == MESSAGE_CONTAINER_CREATE)
 		return container_create(launcher, frame, object, err);
 	if (frame->type == MESSAGE_HOLD)
@@ -181,7 +194,7 @@ static int dispatch(struct launcher *launcher, const struct frame *frame, const 
 
 static bool for_launcher(uint8_t type)
 {
-	return (type >= MESSAGE_SANDBOX_CREATE && type <= MESSAGE_CONTAINER_CREATE) || type == MESSAGE_HOLD;
+	return type >= MESSAGE_SANDBOX_CREATE && type <= MESSAGE_HOLD;
 }
 
 static int on_frame(struct channel *channel, const struct frame *frame)

@@ -22,7 +22,7 @@ int listen_in(int directory, const char *name, struct error *err)
 		return error_errno(err, "bundle", name, "socket");
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return error_errno(err, "bundle", name, "binding the control socket");
-	if (listen(fd, 64) < 0)
+	if (listen(fd, SOMAXCONN) < 0)
 		return error_errno(err, "bundle", name, "listen");
 	return take_fd(&fd);
 }
