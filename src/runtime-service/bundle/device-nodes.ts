@@ -1,6 +1,6 @@
-import type { Stats } from 'node:fs';
+import type { Dirent, Stats } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 
 /** A device of the OCI runtime spec. */
 export interface OciDevice {
@@ -21,12 +21,29 @@ const skippedDirectories: ReadonlySet<string> = new Set(['pts', 'shm', 'mqueue',
 /** Nodes that the container has of its own: a console, and the multiplexer of its own pseudo-terminals. */
 const ownNodes: ReadonlySet<string> = new Set(['/dev/console', '/dev/ptmx']);
 
-/** Every device below the directory `source` of the node, to appear below `target`. */
+/** Far more than a node's /dev holds: whoever names another directory shall not have all of a disk looked through. */
+const maxEntries = 50_000;
+
+/** The directory holds more than a directory of devices does. */
+export class TooManyEntries extends Error {}
+
+/** Every device below the directory `source` of the node, to appear below `target`. Throws TooManyEntries, or what readdir does. */
 export async function devicesBelow(source: string, target: string): Promise<OciDevice[]> {
+  const budget = { left: maxEntries };
+  return walk(source, target, budget, await readdir(source, { withFileTypes: true }));
+}
+
+async function walk(source: string, target: string, budget: { left: number }, entries: readonly Dirent[]): Promise<OciDevice[]> {
   const found: OciDevice[] = [];
-  for (const entry of await readdir(source, { withFileTypes: true })) {
+  budget.left -= entries.length;
+  if (budget.left < 0) throw new TooManyEntries(`${maxEntries} files and more are below it`);
+  for (const entry of entries) {
     const path = join(source, entry.name);
-    if (entry.isDirectory() && !skippedDirectories.has(basename(path))) found.push(...(await devicesBelow(path, join(target, entry.name))));
+    if (entry.isDirectory() && !skippedDirectories.has(entry.name)) {
+      // As devices do, their directories come and go.
+      const below = await readdir(path, { withFileTypes: true }).catch(() => []);
+      found.push(...(await walk(path, join(target, entry.name), budget, below)));
+    }
     if (!entry.isCharacterDevice() && !entry.isBlockDevice()) continue;
     if (ownNodes.has(path)) continue;
     // Devices come and go; one that has gone since the directory was read is none.

@@ -4,6 +4,7 @@ import type { CdiDeviceNode } from '../../cdi/edits.ts';
 import type { Device__Output } from '../../cri-server/generated/runtime/v1/Device.ts';
 import { BerthError, invalidField } from '../../errors/catalogue.ts';
 import { cdiDevice } from './cdi-device.ts';
+import { pathProblem } from './container-path.ts';
 import { devicesBelow, toDevice } from './device-nodes.ts';
 import type { OciDevice } from './device-nodes.ts';
 
@@ -84,7 +85,9 @@ async function devicesAt(device: Device__Output, field: string): Promise<OciDevi
     throw new BerthError('INVALID_FIELD', `${field}.host_path: device ${device.host_path} cannot be read: ${String(cause)}`, { cause });
   });
   if (info.isDirectory()) {
-    const below = await devicesBelow(device.host_path, target);
+    const below = await devicesBelow(device.host_path, target).catch((cause: unknown) => {
+      throw new BerthError('INVALID_FIELD', `${field}.host_path: the directory ${device.host_path} cannot be searched for devices: ${String(cause)}`, { cause });
+    });
     if (below.length === 0) throw invalidField(`${field}.host_path`, `there is no device in the directory ${device.host_path}`);
     return below;
   }
@@ -93,16 +96,11 @@ async function devicesAt(device: Device__Output, field: string): Promise<OciDevi
   return [node];
 }
 
-/** Longest path and longest part of one (limits.h). */
-const maxPath = 4095;
-const maxPart = 255;
-
 /** The place in the container, without "." and "..": what it is called is where it is. */
 function checkedTarget(path: string, field: string): string {
-  if (!path.startsWith('/')) throw invalidField(field, `"${path}" is not an absolute path`);
+  const problem = pathProblem(path);
+  if (problem !== undefined) throw invalidField(field, problem);
   const target = posix.normalize(path).replace(/(?<=.)\/$/, '');
   if (target === '/') throw invalidField(field, 'is the root of the container');
-  const tooLong = Buffer.byteLength(target) > maxPath || target.split('/').some((part) => Buffer.byteLength(part) > maxPart);
-  if (tooLong) throw invalidField(field, `is longer than ${maxPath} bytes, or a part of it than ${maxPart}`);
   return target;
 }

@@ -22,6 +22,7 @@ import { stopSignal } from '../bundle/signals.ts';
 import { containerMade } from '../events/announce.ts';
 import { failedName } from '../pod-sandbox/resources.ts';
 import type { Container, Runtime, Sandbox } from '../runtime.ts';
+import { checkSelinuxOptions, hasSelinux } from '../selinux.ts';
 import { mountedImages, prepareBundle } from './bundle-input.ts';
 import { superviseShim } from './exit.ts';
 import { makeVolumes, makeWritableLayer, releaseContainer, retainImages } from './resources.ts';
@@ -34,6 +35,9 @@ const createDeadline = 120_000;
 export function createContainer(runtime: Runtime): RuntimeHandlers['CreateContainer'] {
   return async (request, context) => {
     const config = withResolvedMounts(runtime, validateContainer(request.config));
+    const security = config.linux?.security_context ?? null;
+    // A privileged container has no label of its own.
+    if (security?.privileged === false) checkSelinuxOptions(security.selinux_options, 'config.linux.security_context.selinux_options', hasSelinux(), context.log);
     const sandbox = runtime.sandboxes.get(request.pod_sandbox_id, 'sandbox', 'SANDBOX_NOT_FOUND');
     requireReady(sandbox);
     requirePermitted(sandbox, config);

@@ -4,6 +4,7 @@ import { cgroupWrites } from '../../cgroup/limits.ts';
 import { validateOomScore } from '../../cgroup/oom-score.ts';
 import { BerthError, invalidField } from '../../errors/catalogue.ts';
 import type { StoredContainerConfig } from '../../state/container.ts';
+import { validatePrivileges } from './validate-privileges.ts';
 
 /**
  * Checks a container's configuration before anything is changed; the parts that become the OCI bundle
@@ -32,6 +33,7 @@ function validateSecurity(config: ContainerConfig__Output): void {
   const security = config.linux?.security_context ?? null;
   if (security === null) return;
   const field = 'config.linux.security_context';
+  validatePrivileges(security, field);
   refuseSeccomp(security.seccomp, security.seccomp_profile_path, field, security.privileged);
   const apparmor = security.apparmor;
   const named = apparmor?.profile_type === 'Localhost' || security.apparmor_profile.startsWith('localhost/');

@@ -14,6 +14,7 @@ import type { SandboxRecord } from '../../state/sandbox.ts';
 import { allSettled } from '../../state/settled.ts';
 import { sandboxMade } from '../events/announce.ts';
 import type { Runtime, Sandbox } from '../runtime.ts';
+import { checkSelinuxOptions, hasSelinux } from '../selinux.ts';
 import { writeSandboxFiles } from './files.ts';
 import { failedName, makePinDirectories, networkRequest, reaperCgroup, releaseSandbox, sandboxPins } from './resources.ts';
 import { namespaceOptions, validateSandbox } from './validate.ts';
@@ -36,6 +37,7 @@ const shmSize = 64 << 20;
 export function runPodSandbox(runtime: Runtime): RuntimeHandlers['RunPodSandbox'] {
   return async (request, context) => {
     const config = validateSandbox(request.config, request.runtime_handler, runtime.cgroups.driver);
+    checkSelinuxOptions(config.linux?.security_context?.selinux_options ?? null, 'config.linux.security_context.selinux_options', hasSelinux(), context.log);
     const name = sandboxName(config);
     const sandboxId = await runtime.sandboxNames.make(name, newId(), fingerprint(request), context.signal, (id) =>
       // Locked, so that a Stop or Remove finds it whole or not at all.

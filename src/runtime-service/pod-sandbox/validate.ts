@@ -18,6 +18,7 @@ export function validateSandbox(
   validateHostname(config);
   validatePorts(config);
   validateDns(config);
+  validateSandboxUser(config);
   const options = namespaceOptions(config);
   validateNamespaces(options);
   validateSysctls(config, options);
@@ -43,6 +44,12 @@ export function namespaceOptions(config: PodSandboxConfig__Output): Pick<Namespa
     ipc: options?.ipc ?? 'POD',
     userns_options: options?.userns_options ?? null,
   };
+}
+
+/** A sandbox has no process of its own that could run as anybody; the CRI wants this refused all the same. */
+function validateSandboxUser(config: PodSandboxConfig__Output): void {
+  const security = config.linux?.security_context;
+  if (security?.run_as_group != null && security.run_as_user === null) throw invalidField('config.linux.security_context.run_as_group', 'needs run_as_user');
 }
 
 function validateMetadata(config: PodSandboxConfig__Output): void {

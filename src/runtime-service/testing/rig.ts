@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import type { Cgroups } from '../../cgroup/cgroups.ts';
@@ -219,7 +219,7 @@ export class Rig {
     return {
       driver: 'cgroupfs',
       hierarchy: { mountPoint: root, controllers: new Set(), missing: [] },
-      podDirectory: (parent, id) => join(root, parent === '' ? `berth/${id}` : parent),
+      podDirectory: (parent, id) => resolve(join(root, parent === '' ? `berth/${id}` : parent)),
       containerDirectory: (pod, id) => join(pod, id),
       reaperDirectory: (pod) => join(pod, 'berth-reaper'),
       isContainerDirectory: (directory, id) => basename(directory) === id,
