@@ -25,9 +25,11 @@ import { systemClock } from './telemetry/clock.ts';
 import type { Clock } from './telemetry/clock.ts';
 import { createLogger, flushLogger } from './telemetry/logger.ts';
 import { startMetricsServer } from './telemetry/metrics-server.ts';
+import { createImageMetrics } from './telemetry/image-metrics.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { createNotifier } from './telemetry/notify.ts';
 import { createRuntimeMetrics } from './telemetry/runtime-metrics.ts';
+import { createCallTracer } from './telemetry/tracing.ts';
 import type { Notifier } from './telemetry/notify.ts';
 
 /** How long calls may go on after SIGTERM, in ms. */
@@ -90,6 +92,10 @@ async function startDaemon(config: Config, hierarchy: CgroupHierarchy, log: Logg
   for (const directory of [config.root, config.state]) {
     layers.adopt(await lockDirectory(directory), (lock) => lock.release());
   }
+  const tracer = layers.adopt(
+    await createCallTracer({ environment: process.env, version, registry: metrics, clock, log }),
+    (layer) => layer.close(),
+  );
   const launcher = layers.adopt(startLauncher({ program: programs.shim, log }), (layer) => layer.close());
   const network = layers.adopt(
     await createPodNetwork({ config, log, metrics, ownPluginDir: join(programs.net, '..'), clock }),
@@ -102,6 +108,7 @@ async function startDaemon(config: Config, hierarchy: CgroupHierarchy, log: Logg
       registry: config.registry,
       log,
       clock,
+      metrics: createImageMetrics(metrics),
       containersDir: join(config.root, 'containers'),
     }),
     (layer) => layer.close(),
@@ -124,7 +131,7 @@ async function startDaemon(config: Config, hierarchy: CgroupHierarchy, log: Logg
     (layer) => layer?.close(),
   );
   const server = layers.adopt(
-    await startCriServer({ listen: config.listen, handlers: { ...runtime.handlers, ...images.handlers }, log, metrics }),
+    await startCriServer({ listen: config.listen, handlers: { ...runtime.handlers, ...images.handlers }, log, metrics, tracer }),
     (layer) => layer.close(shutdownGrace),
   );
   const built = layers.move();

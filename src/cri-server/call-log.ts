@@ -34,6 +34,11 @@ const serverFaults = new Set<GrpcStatus>([
 /** How clients find out what is there; asked in loops. */
 const routine = new Set<GrpcStatus>([grpcStatus.NOT_FOUND, grpcStatus.UNIMPLEMENTED, grpcStatus.CANCELLED]);
 
+/** Whether somebody has to look into Berth or the machine for it. */
+export function isServerFault(error: BerthError): boolean {
+  return serverFaults.has(error.status);
+}
+
 export function logCall(log: Logger, outcome: Outcome): void {
   const { error, subject, unexpected } = outcome;
   const fields = { ...subject, durationMs: Math.round(outcome.durationMs * 1000) / 1000 };
@@ -50,7 +55,7 @@ export function logCall(log: Logger, outcome: Outcome): void {
     error: error.message,
     ...(unexpected !== undefined && { err: unexpected }),
   };
-  if (serverFaults.has(error.status)) log.error(line, 'call failed');
+  if (isServerFault(error)) log.error(line, 'call failed');
   else if (outcome.reading && routine.has(error.status)) log.debug(line, 'call failed');
   else log.warn(line, 'call failed');
 }

@@ -14,7 +14,9 @@ import type { handleServerStreamingCall, handleUnaryCall } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import { BerthError } from '../errors/catalogue.ts';
 import type { CallContext } from '../telemetry/call-context.ts';
-import { logCall, noteSubject, type CallSubject } from './call-log.ts';
+import type { CallTracer, WatchedCall } from '../telemetry/call-tracer.ts';
+import { observed } from '../telemetry/steps.ts';
+import { isServerFault, logCall, noteSubject, type CallSubject } from './call-log.ts';
 import type { CallMetrics } from './call-metrics.ts';
 import { createCallSignal, type CallSignal } from './call-signal.ts';
 import { isExpected, statusName, toBerthError, toStatus } from './call-status.ts';
@@ -25,6 +27,7 @@ import { checkRequest } from './request-check.ts';
 export interface CallEnvironment {
   readonly log: Logger;
   readonly metrics: CallMetrics;
+  readonly tracer: CallTracer | undefined;
   /** Calls that run, so that shutdown can abort them. */
   readonly running: Set<RunningCall>;
   shuttingDown(): boolean;
@@ -37,6 +40,8 @@ export interface RunningCall {
 
 export interface Method {
   readonly name: string;
+  /** With its package. */
+  readonly service: string;
   /** Message name of the request. */
   readonly requestType: string;
 }
@@ -44,6 +49,7 @@ export interface Method {
 /** What unary and streaming calls have in common. */
 interface AnyCall {
   readonly request: object;
+  readonly metadata: Metadata;
   getDeadline(): Date | number;
   on(event: 'cancelled', listener: () => void): unknown;
 }
@@ -101,6 +107,7 @@ class WrappedCall {
   readonly #call: AnyCall;
   readonly #environment: CallEnvironment;
   readonly #running: RunningCall;
+  readonly #watched: WatchedCall | undefined;
   readonly #startedAt = performance.now();
 
   constructor(method: Method, call: AnyCall, environment: CallEnvironment, streaming: boolean) {
@@ -112,10 +119,13 @@ class WrappedCall {
     const signal = createCallSignal(method.name, clientDeadline, methodTraits(method.name).maxSeconds);
     this.#running = { streaming, signal };
     const requestId = randomUUID();
+    const [traceparent] = call.metadata.get('traceparent');
+    this.#watched = environment.tracer?.begin(method.service, method.name, traceparent?.toString());
+    const traceId = this.#watched?.traceId;
     this.context = {
       requestId,
       signal: signal.signal,
-      log: environment.log.child({ requestId, method: method.name }),
+      log: environment.log.child({ requestId, ...(traceId !== undefined && { traceId }), method: method.name }),
     };
   }
 
@@ -127,7 +137,7 @@ class WrappedCall {
     this.#start();
     try {
       const ready = this.#admit(handler);
-      const result = await work(ready);
+      const result = await (this.#watched === undefined ? work(ready) : observed(this.#watched.observer, () => work(ready)));
       this.#finish(undefined, undefined);
       return result;
     } catch (thrown) {
@@ -165,7 +175,15 @@ class WrappedCall {
     const { metrics, running } = this.#environment;
     running.delete(this.#running);
     this.#running.signal.done();
-    metrics.finished(this.#method.name, error === undefined ? 'OK' : statusName(error.status), durationMs / 1000);
+    const code = error === undefined ? 'OK' : statusName(error.status);
+    metrics.finished(this.#method.name, code, durationMs / 1000);
+    this.#watched?.end({
+      code,
+      status: error?.status ?? 0,
+      message: error?.message,
+      serverFault: error !== undefined && isServerFault(error),
+      attributes: subjectAttributes(this.subject),
+    });
     logCall(this.context.log, {
       durationMs,
       subject: this.subject,
@@ -174,4 +192,8 @@ class WrappedCall {
       ...(unexpected !== undefined && { unexpected }),
     });
   }
+}
+
+function subjectAttributes(subject: CallSubject): Record<string, string> {
+  return Object.fromEntries(Object.entries(subject).map(([key, value]) => [`berth.${key}`, String(value)]));
 }

@@ -26,10 +26,15 @@ export function requestType(service: ServiceName, method: string): string {
   return messageOf(service, method, 'requestType');
 }
 
+/** As gRPC writes it in paths: with its package. */
+export function serviceName(service: ServiceName): string {
+  return `${packageName}.${service}`;
+}
+
 export function serviceDefinition(service: ServiceName): ServiceDefinition {
   const definitions = fromJSON(contractJson as Parameters<typeof fromJSON>[0], options);
   return Object.fromEntries(
-    Object.entries(definitions[`${packageName}.${service}`] as ServiceDefinition).map(([name, method]) => {
+    Object.entries(definitions[serviceName(service)] as ServiceDefinition).map(([name, method]) => {
       const serialize = messageSerializer(messageOf(service, name, 'responseType'));
       return [name, { ...method, responseSerialize: method.responseStream ? onceForEach(serialize) : serialize }];
     }),

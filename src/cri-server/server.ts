@@ -12,9 +12,10 @@ import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceI
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import { wrapError } from '../errors/catalogue.ts';
+import type { CallTracer } from '../telemetry/call-tracer.ts';
 import { createCallMetrics } from './call-metrics.ts';
 import { streamCall, unaryCall, type CallEnvironment, type RunningCall } from './call.ts';
-import { requestType, serviceDefinition, type ServiceName } from './contract.ts';
+import { requestType, serviceDefinition, serviceName, type ServiceName } from './contract.ts';
 import type { CriHandlers, Handler, StreamHandler } from './handlers.ts';
 import { reserveSocketFile, unixSocketPath, type SocketFile } from './unix-socket.ts';
 
@@ -24,6 +25,8 @@ export interface CriServerOptions {
   readonly handlers: CriHandlers;
   readonly log: Logger;
   readonly metrics: Registry;
+  /** Watches calls and their steps; without it nobody does. */
+  readonly tracer?: CallTracer;
 }
 
 export interface CriServer {
@@ -59,6 +62,7 @@ export async function startCriServer(options: CriServerOptions): Promise<CriServ
   const environment: CallEnvironment = {
     log: options.log,
     metrics: createCallMetrics(options.metrics),
+    tracer: options.tracer,
     running,
     shuttingDown: () => closing !== undefined,
   };
@@ -86,7 +90,7 @@ function implementation(
   // The handler of a method takes that method's messages; which type that is, only the contract knows here.
   const untyped = handlers as Readonly<Record<string, unknown>>;
   const entries = Object.entries(definition).map(([name, { responseStream }]) => {
-    const method = { name, requestType: requestType(service, name) };
+    const method = { name, service: serviceName(service), requestType: requestType(service, name) };
     const call = responseStream
       ? streamCall(method, untyped[name] as StreamHandler<object, object> | undefined, environment)
       : unaryCall(method, untyped[name] as Handler<object, object> | undefined, environment);

@@ -3,6 +3,8 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import { BerthError, wrapError } from '../errors/catalogue.ts';
+import type { ImageMetrics } from '../telemetry/image-metrics.ts';
+import { step } from '../telemetry/steps.ts';
 import { waitUnlessAborted } from './bounded.ts';
 import type { LayerPuller } from './layer-pull.ts';
 import { formatReference, repositoryName } from './reference.ts';
@@ -22,6 +24,7 @@ export interface ImagePullOptions {
   readonly session: SessionOptions;
   readonly platform: Platform;
   readonly log: Logger;
+  readonly metrics?: ImageMetrics | undefined;
 }
 
 interface RunningPull {
@@ -74,7 +77,9 @@ export class ImagePuller {
 
   #start(key: string, reference: ImageReference, auth: PullAuth | undefined): RunningPull {
     const controller = new AbortController();
-    const result = this.#run(reference, auth, controller.signal).finally(() => {
+    const work = this.#run(reference, auth, controller.signal);
+    this.#options.metrics?.pulling(work, controller.signal);
+    const result = work.finally(() => {
       if (this.#running.get(key) === pull) this.#running.delete(key);
     });
     // Its callers may all be gone by the time it fails.
@@ -90,11 +95,11 @@ export class ImagePuller {
     this.#pulls += 1;
     const holder = `pull:${this.#pulls}`;
     try {
-      const session = await RegistrySession.open(reference, auth, sessionOptions, signal);
+      const session = await step('pull.session', () => RegistrySession.open(reference, auth, sessionOptions, signal));
       try {
-        const remote = await resolveImage(session, reference, platform, signal);
+        const remote = await step('pull.resolve', () => resolveImage(session, reference, platform, signal), { 'berth.image': name });
         await this.#pullLayers(session, remote, name, holder, signal);
-        return await store.commit(remote, namesOf(reference, remote), signal);
+        return await step('pull.commit', () => store.commit(remote, namesOf(reference, remote), signal));
       } finally {
         await session.close();
       }
@@ -118,7 +123,9 @@ export class ImagePuller {
     const pulls = layers.map(async (layer) => {
       const what = `${name}: layer ${layer.descriptor.digest}`;
       try {
-        await this.#options.layerPuller.ensure({ layer, clients, holder, what }, either);
+        const { digest, size } = layer.descriptor;
+        const ensure = (): Promise<void> => this.#options.layerPuller.ensure({ layer, clients, holder, what }, either);
+        await step('pull.layer', ensure, { 'berth.layer.digest': digest, 'berth.layer.size': size });
       } catch (failure) {
         failed.abort(failure);
         throw failure;

@@ -63,7 +63,7 @@ export async function createImageService(options: ImageServiceOptions): Promise<
 }
 
 function createPuller(options: ImageServiceOptions, store: ImageStore, unpacker: Unpacker): ImagePuller {
-  const { registry, log } = options;
+  const { registry, log, metrics } = options;
   const retry = options.retry ?? defaultRetryPolicy;
   const layerPuller = new LayerPuller({
     layers: store.layers,
@@ -71,11 +71,13 @@ function createPuller(options: ImageServiceOptions, store: ImageStore, unpacker:
     retry,
     downloads: new PQueue({ concurrency: registry.maxConcurrentDownloads }),
     unpacks: new PQueue({ concurrency: registry.maxConcurrentUnpacks }),
+    metrics,
   });
   return new ImagePuller({
     store,
     layerPuller,
     log,
+    metrics,
     platform: hostPlatform(),
     session: {
       configDir: registry.configDir,

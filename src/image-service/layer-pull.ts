@@ -6,6 +6,8 @@
 import { createHash } from 'node:crypto';
 import type PQueue from 'p-queue';
 import { BerthError } from '../errors/catalogue.ts';
+import type { ImageMetrics } from '../telemetry/image-metrics.ts';
+import { carried, step } from '../telemetry/steps.ts';
 import { runBounded, waitUnlessAborted } from './bounded.ts';
 import { BlobStream } from './registry/blob-stream.ts';
 import type { RegistryClient } from './registry/client.ts';
@@ -22,6 +24,7 @@ export interface LayerPullOptions {
   /** Bounds over all pulls. */
   readonly downloads: PQueue;
   readonly unpacks: PQueue;
+  readonly metrics?: ImageMetrics | undefined;
 }
 
 export interface LayerRequest {
@@ -90,7 +93,7 @@ export class LayerPuller {
 
   async #unpack(request: LayerRequest, stream: BlobStream, signal: AbortSignal): Promise<void> {
     const { layers, unpacker, unpacks } = this.#options;
-    await runBounded(unpacks, signal, async () => {
+    const unpack = async (): Promise<void> => {
       const { directory, tree } = await layers.stage(request.layer.diffId);
       try {
         const result = await unpacker
@@ -102,7 +105,8 @@ export class LayerPuller {
         await layers.discard(directory);
         throw failure;
       }
-    });
+    };
+    await runBounded(unpacks, signal, carried(() => step('pull.unpack', unpack)));
   }
 
   /** The stream, once there is a free place among the downloads; the place is kept to its end. */
@@ -116,7 +120,10 @@ export class LayerPuller {
     place.catch(refuse);
     try {
       await started;
-      yield* stream.chunks(signal);
+      for await (const chunk of stream.chunks(signal)) {
+        this.#options.metrics?.downloaded(chunk.length);
+        yield chunk;
+      }
     } finally {
       finish();
     }

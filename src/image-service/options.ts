@@ -3,6 +3,7 @@
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
 import type { Clock } from '../telemetry/clock.ts';
+import type { ImageMetrics } from '../telemetry/image-metrics.ts';
 import type { DiskUsage } from './store/layer-store.ts';
 import type { RetryPolicy } from './registry/retry.ts';
 import type { UnpackLimits } from './store/unpacker.ts';
@@ -15,6 +16,7 @@ export interface ImageServiceOptions {
   readonly registry: Config['registry'];
   readonly log: Logger;
   readonly clock: Clock;
+  readonly metrics?: ImageMetrics | undefined;
   /** The directory of the containers' writable layers; it exists when ImageFsInfo is asked. */
   readonly containersDir: string;
   /**

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 
 import { BerthError, wrapError } from '../errors/catalogue.ts';
+import { step } from '../telemetry/steps.ts';
 import type { Deadline } from './deadline.ts';
 import { asRecord } from './json-record.ts';
 import type { JsonRecord } from './json-record.ts';
@@ -50,7 +51,11 @@ export class PluginCaller {
   }
 
   /** The plugin's standard output. */
-  async call(call: PluginCall, deadline: Deadline): Promise<string> {
+  call(call: PluginCall, deadline: Deadline): Promise<string> {
+    return step('network.plugin', () => this.#call(call, deadline), { 'berth.plugin': call.type, 'berth.command': call.command });
+  }
+
+  async #call(call: PluginCall, deadline: Deadline): Promise<string> {
     const started = performance.now();
     let outcome: PluginOutcome = 'error';
     try {

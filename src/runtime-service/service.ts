@@ -30,6 +30,7 @@ import { containerStatusRpc } from './container/status.ts';
 import { stopContainer } from './container/stop.ts';
 import { EventHub } from './events/event-hub.ts';
 import { getContainerEvents } from './events/get-container-events.ts';
+import { countObjects } from './object-counts.ts';
 import { listPodSandbox } from './pod-sandbox/list.ts';
 import { removePodSandbox } from './pod-sandbox/remove.ts';
 import { runPodSandbox } from './pod-sandbox/run.ts';
@@ -93,6 +94,7 @@ export async function createRuntimeService(options: RuntimeServiceOptions): Prom
   };
   await Promise.all(['ns', 'shims', 'forward'].map((name) => mkdir(join(config.state, name), { recursive: true, mode: 0o700 })));
   await recover(runtime);
+  options.metrics.watch(() => countObjects(runtime));
   const stats = createStats(runtime);
   return {
     handlers: { ...runtimeRpcs(runtime), ...stats.handlers },

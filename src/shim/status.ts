@@ -18,6 +18,8 @@ export interface ShimStatus {
   /** Non-zero: killed by it, and exitCode is 128 + signal. */
   readonly signal: number;
   readonly oomKilled: boolean;
+  /** Log entries that the file could not take. */
+  readonly logDropped: number;
   readonly user: { readonly uid: number; readonly gid: number; readonly groups: readonly number[] } | undefined;
   readonly error: NativeError | undefined;
 }
@@ -40,6 +42,7 @@ export function parseShimStatus(value: Record<string, unknown>): ShimStatus | un
     exitCode: number('exitCode'),
     signal: number('signal'),
     oomKilled: value['oomKilled'] === true,
+    logDropped: number('logDropped'),
     user: parseUser(value['user']),
     error: typeof error === 'object' && error !== null ? readNativeError(error as Record<string, unknown>) : undefined,
   };

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { step } from '../telemetry/steps.ts';
 import { untilAborted } from './keyed-lock.ts';
 
 /**
@@ -13,21 +14,23 @@ const releaseDeadline = 30_000;
 
 /**
  * Releases the entries in reverse order, trying every one. Returns those that failed, in ledger order;
- * they stay in the record and are tried again at the next Stop, Remove or start.
+ * they stay in the record and are tried again at the next Stop, Remove or start. `failed` is told of each.
  */
 export async function releaseEntries(
   entries: readonly LedgerEntry[],
   release: (entry: LedgerEntry, signal: AbortSignal) => Promise<void>,
   log: Logger,
+  failed: (entry: LedgerEntry) => void = () => undefined,
 ): Promise<{ left: LedgerEntry[]; errors: unknown[] }> {
   const left: LedgerEntry[] = [];
   const errors: unknown[] = [];
   for (const entry of entries.toReversed()) {
     try {
       const signal = AbortSignal.timeout(releaseDeadline);
-      await untilAborted(release(entry, signal), signal);
+      await step(`release.${entry}`, () => untilAborted(release(entry, signal), signal));
     } catch (err) {
       log.warn({ err, entry }, 'release failed; it stays in the ledger');
+      failed(entry);
       left.unshift(entry);
       errors.push(err);
     }

@@ -3,6 +3,14 @@ import { Counter, Gauge, type Registry } from 'prom-client';
 
 export interface RuntimeMetrics {
   readonly events: EventMetrics;
+  /** An exit status that nobody saw. */
+  shimLost(): void;
+  /** Log entries that a container's log could not take since the last time. */
+  logEntriesDropped(count: number): void;
+  /** What could not be given back stays in the ledger; by kind of entry. */
+  releaseFailed(entry: string): void;
+  /** From now on `count` is asked whenever somebody reads the metrics. */
+  watch(count: () => ObjectCounts): void;
 }
 
 export interface EventMetrics {
@@ -12,8 +20,71 @@ export interface EventMetrics {
   subscribers(count: number): void;
 }
 
+/** What there is now, by phase or by kind. */
+export interface ObjectCounts {
+  readonly sandboxes: ReadonlyMap<string, number>;
+  readonly containers: ReadonlyMap<string, number>;
+  /** Shims that are connected. */
+  readonly shims: number;
+  /** Entries of the ledgers of all objects. */
+  readonly ledger: ReadonlyMap<string, number>;
+  /** Launches that run, and that wait for their turn. */
+  readonly launches: { readonly running: number; readonly waiting: number };
+  /** Cgroup controllers that limits need, and whether they are there. */
+  readonly controllers: ReadonlyMap<string, boolean>;
+}
+
 export function createRuntimeMetrics(registry: Registry): RuntimeMetrics {
-  return { events: eventMetrics(registry) };
+  const registers = [registry];
+  const lost = new Counter({ name: 'berth_shims_lost_total', help: 'Containers whose shim was lost, by a restart of the node too, and with it their exit status.', registers });
+  const logs = new Counter({
+    name: 'berth_container_log_entries_dropped_total',
+    help: 'Log entries of containers that their files could not take, for instance on a full disk.',
+    registers,
+  });
+  const releases = new Counter({
+    name: 'berth_ledger_release_failures_total',
+    help: 'Things that could not be given back and stay in the ledger, by kind of entry.',
+    labelNames: ['entry'],
+    registers,
+  });
+  return {
+    events: eventMetrics(registry),
+    shimLost: () => lost.inc(),
+    logEntriesDropped: (count) => logs.inc(count),
+    releaseFailed: (entry) => releases.inc({ entry }),
+    watch: (count) => objectMetrics(registry, count),
+  };
+}
+
+function objectMetrics(registry: Registry, count: () => ObjectCounts): void {
+  const registers = [registry];
+  const byLabel = (name: string, help: string, label: string, of: (counts: ObjectCounts) => ReadonlyMap<string, number>): Gauge =>
+    new Gauge({
+      name,
+      help,
+      labelNames: [label],
+      registers,
+      collect() {
+        this.reset();
+        for (const [value, number] of of(count())) this.set({ [label]: value }, number);
+      },
+    });
+  byLabel('berth_sandboxes', 'Pod sandboxes, by phase.', 'phase', ({ sandboxes }) => sandboxes);
+  byLabel('berth_containers', 'Containers, by phase.', 'phase', ({ containers }) => containers);
+  byLabel('berth_ledger_entries', 'What sandboxes and containers may hold on the machine, by kind of entry.', 'entry', ({ ledger }) => ledger);
+  byLabel('berth_launches', 'Sandboxes and containers that are being launched, by state: running, or waiting for a place.', 'state', ({ launches }) =>
+    new Map(Object.entries(launches)));
+  byLabel('berth_cgroup_controller_available', 'Cgroup controllers that limits need: 1 when the kernel offers them, else 0.', 'controller', ({ controllers }) =>
+    new Map([...controllers].map(([name, there]) => [name, there ? 1 : 0])));
+  new Gauge({
+    name: 'berth_shims',
+    help: 'Shims that are connected.',
+    registers,
+    collect() {
+      this.set(count().shims);
+    },
+  });
 }
 
 function eventMetrics(registry: Registry): EventMetrics {

@@ -15,6 +15,7 @@ import type { ContainerRecord, StoredContainerConfig } from '../../state/contain
 import { fingerprint } from '../../state/fingerprint.ts';
 import { newId } from '../../state/ids.ts';
 import { allSettled } from '../../state/settled.ts';
+import { queued, step } from '../../telemetry/steps.ts';
 import { berthConfig, ociConfig, writeBundle } from '../bundle/bundle.ts';
 import type { BundleInput } from '../bundle/bundle.ts';
 import { resolveImageMounts } from '../bundle/image-mounts.ts';
@@ -120,7 +121,7 @@ async function make(runtime: Runtime, sandbox: Sandbox, image: ResolvedImage, in
   try {
     const bundle = await prepareBundle(runtime, sandbox, image, initial, signal);
     const files = { oci: ociConfig(bundle), berth: berthConfig(bundle) };
-    await runtime.launches.add(() => setUp(runtime, container, bundle, files, signal));
+    await queued(runtime.launches, 'container.queue', () => setUp(runtime, container, bundle, files, signal));
     // A stop that began meanwhile has killed the containers that it found; this one came late.
     requireReady(sandbox);
     containerMade(runtime, container);
@@ -140,16 +141,16 @@ async function setUp(
   signal: AbortSignal,
 ): Promise<void> {
   const { record } = container;
-  await runtime.containerStore.save(record);
+  await step('container.record', () => runtime.containerStore.save(record));
   await allSettled([
-    makeWritableLayer(runtime.containerStore.directoryOf(record.id), bundle.rootfs.lower[0]),
+    step('container.rootfs', () => makeWritableLayer(runtime.containerStore.directoryOf(record.id), bundle.rootfs.lower[0])),
     makeVolumes(bundle.mounts),
-    writeBundle(runtime.paths.shim(record.id), files.oci, files.berth),
-    runtime.cgroups.create(record.cgroupPath, containerWrites(runtime, record)),
+    step('container.bundle', () => writeBundle(runtime.paths.shim(record.id), files.oci, files.berth)),
+    step('container.cgroup', () => runtime.cgroups.create(record.cgroupPath, containerWrites(runtime, record))),
   ]);
-  const status = await launch(runtime, container, signal);
+  const status = await step('container.launch', () => launch(runtime, container, signal));
   container.record = containerTo(record, 'created', { pid: status.pid, user: status.user });
-  await runtime.containerStore.save(container.record);
+  await step('container.record', () => runtime.containerStore.save(container.record));
 }
 
 function containerWrites(runtime: Runtime, record: ContainerRecord): CgroupWrite[] {

@@ -44,6 +44,7 @@ export function started(runtime: Runtime, container: Container, status: Pick<Shi
 export function finish(runtime: Runtime, container: Container, status: ShimStatus): void {
   const { record } = container;
   if (record.phase !== 'created' && record.phase !== 'running') return;
+  runtime.metrics.logEntriesDropped(status.logDropped);
   container.record = containerTo(record, 'exited', {
     startedAt: status.startedAt > 0n ? String(status.startedAt) : record.startedAt,
     finishedAt: String(status.finishedAt),
@@ -86,6 +87,7 @@ export async function finishUnknown(runtime: Runtime, container: Container, mess
   await runtime.cgroups.kill(container.record.cgroupPath);
   const { record } = container;
   if (record.phase === 'exited') return;
+  runtime.metrics.shimLost();
   container.record = containerTo(record, 'exited', {
     finishedAt: String(runtime.clock.nowNanos()),
     exitCode: 255,

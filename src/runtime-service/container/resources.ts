@@ -66,5 +66,5 @@ export function releaseContainer(
     }
     if (entry === 'image') releaseImages(runtime, record);
   };
-  return releaseEntries(entries, release, runtime.log.child({ container: record.id }));
+  return releaseEntries(entries, release, runtime.log.child({ container: record.id }), runtime.metrics.releaseFailed);
 }

@@ -2,6 +2,7 @@ import type { RuntimeHandlers } from '../../cri-server/handlers.ts';
 import { BerthError } from '../../errors/catalogue.ts';
 import { NativeFailure } from '../../shim/channel.ts';
 import { toBerthError } from '../../shim/native-error.ts';
+import { step } from '../../telemetry/steps.ts';
 import type { Container, Runtime } from '../runtime.ts';
 import { started } from './exit.ts';
 
@@ -22,7 +23,8 @@ async function start(runtime: Runtime, container: Container): Promise<void> {
   }
   if (container.shim === undefined) throw new BerthError('SHIM_UNAVAILABLE', `container ${id}: its shim is not connected`);
   // Not the caller's signal: once asked for, the start happens, and the record has to follow it.
-  const told = await container.shim.start(AbortSignal.timeout(60_000)).catch((cause: unknown) => {
+  const { shim } = container;
+  const told = await step('container.start', () => shim.start(AbortSignal.timeout(60_000))).catch((cause: unknown) => {
     throw cause instanceof NativeFailure ? toBerthError(`start container ${id}`, cause.detail) : cause;
   });
   // By now the event may have said so already, or a short program may even have exited.
