@@ -90,5 +90,5 @@ export function releaseSandbox(
       for (const directory of unusedCgroups(runtime, record)) await runtime.cgroups.removeIfEmpty(directory);
     }
   };
-  return releaseEntries(entries, release, runtime.log.child({ sandbox: record.id }));
+  return releaseEntries(entries, release, runtime.log.child({ sandbox: record.id }), runtime.metrics.releaseFailed);
 }

@@ -12,6 +12,7 @@ import { newId } from '../../state/ids.ts';
 import { sandboxName, sandboxTo } from '../../state/sandbox.ts';
 import type { SandboxRecord } from '../../state/sandbox.ts';
 import { allSettled } from '../../state/settled.ts';
+import { queued, step } from '../../telemetry/steps.ts';
 import { sandboxMade } from '../events/announce.ts';
 import type { Runtime, Sandbox } from '../runtime.ts';
 import { checkSelinuxOptions, hasSelinux } from '../selinux.ts';
@@ -73,7 +74,7 @@ async function make(runtime: Runtime, initial: SandboxRecord): Promise<void> {
   runtime.sandboxes.set(initial.id, sandbox);
   const signal = AbortSignal.timeout(runDeadline);
   try {
-    await runtime.launches.add(() => setUp(runtime, sandbox, signal));
+    await queued(runtime.launches, 'sandbox.queue', () => setUp(runtime, sandbox, signal));
     sandboxMade(runtime, sandbox);
   } catch (cause) {
     const error = cause instanceof NativeFailure
@@ -86,24 +87,24 @@ async function make(runtime: Runtime, initial: SandboxRecord): Promise<void> {
 
 async function setUp(runtime: Runtime, sandbox: Sandbox, signal: AbortSignal): Promise<void> {
   const { record } = sandbox;
-  await runtime.sandboxStore.save(record);
+  await step('sandbox.record', () => runtime.sandboxStore.save(record));
   let network: PodNetworkResult = { ips: [], cniResult: null };
   await allSettled([
-    writeSandboxFiles(runtime.sandboxStore.directoryOf(record.id), record.hostname, record.config),
+    step('sandbox.files', () => writeSandboxFiles(runtime.sandboxStore.directoryOf(record.id), record.hostname, record.config)),
     makeIsolation(runtime, record, signal).then((result) => {
       network = result;
     }),
   ]);
   const ready = sandboxTo(record, 'ready', { ips: network.ips, cniResult: network.cniResult });
-  await runtime.sandboxStore.save(ready);
+  await step('sandbox.record', () => runtime.sandboxStore.save(ready));
   sandbox.record = ready;
 }
 
 async function makeIsolation(runtime: Runtime, record: SandboxRecord, signal: AbortSignal): Promise<PodNetworkResult> {
-  await makeCgroups(runtime, record);
-  await makeNamespaces(runtime, record, signal);
+  await step('sandbox.cgroup', () => makeCgroups(runtime, record));
+  await step('sandbox.namespaces', () => makeNamespaces(runtime, record, signal));
   if (!record.ledger.includes('network')) return { ips: [], cniResult: null };
-  return runtime.network.setUp(networkRequest(runtime, record), signal);
+  return step('sandbox.network', () => runtime.network.setUp(networkRequest(runtime, record), signal));
 }
 
 /** Directories that are missing, or that another sandbox made: whichever goes last removes them. */
