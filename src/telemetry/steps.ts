@@ -60,7 +60,7 @@ export function carried<T>(work: () => Promise<T>): () => Promise<T> {
 }
 
 /** Queues `work` and has it carried; the time until its turn is the step `name`. */
-export async function queued<T>(queue: { add(work: () => Promise<T>): Promise<T> }, name: StepName, work: () => Promise<T>): Promise<T> {
+export async function queued<T>(queue: { add<R>(work: () => Promise<R>): Promise<R> }, name: StepName, work: () => Promise<T>): Promise<T> {
   const turn = Promise.withResolvers<void>();
   const wait = step(name, () => turn.promise);
   try {
