@@ -43,8 +43,9 @@ static int finish(void)
 
 int report_layer(const struct layer_result *result)
 {
-	printf("{\"digest\":\"%s\",\"diffId\":\"%s\",\"size\":%llu,\"unpackedBytes\":%llu,\"inodes\":%llu,\"skeletonBytes\":%llu}\n",
+	printf("{\"digest\":\"%s\",\"diffId\":\"%s\",\"size\":%llu,\"tarBytes\":%llu,\"unpackedBytes\":%llu,\"inodes\":%llu,\"skeletonBytes\":%llu}\n",
 	       result->totals.digest, result->totals.diff_id, (unsigned long long)result->totals.input_bytes,
+	       (unsigned long long)result->totals.tar_bytes,
 	       (unsigned long long)result->unpacked_bytes, (unsigned long long)result->inodes,
 	       (unsigned long long)result->skeleton_bytes);
 	return finish();
