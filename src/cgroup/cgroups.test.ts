@@ -79,7 +79,7 @@ test('writes limits in order to files that are there', async () => {
   await cgroups.create(join(root, 'a'), [{ file: 'memory.swap.max', value: '0', optional: true }, { file: 'memory.max', value: '42' }]);
   expect(await readFile(join(root, 'a/memory.max'), 'utf8')).toBe('42');
   expect(await readdir(join(root, 'a'))).toEqual(['memory.max']);
-  await expect(cgroups.create(join(root, 'a'), [{ file: 'memory.high', value: '1' }])).rejects.toMatchObject({ code: 'CGROUP_FAILED', message: expect.stringContaining('memory.high') as string });
+  await expect(cgroups.create(join(root, 'a'), [{ file: 'memory.high', value: '1' }])).rejects.toMatchObject({ code: 'LIMIT_REFUSED', message: expect.stringContaining('memory.high') as string });
 });
 
 test('a limit of a controller that the machine lacks is left out, with one warning', async () => {

@@ -1,4 +1,4 @@
-import { constants, readFile, writeFile } from 'node:fs/promises';
+import { access, constants, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { wrapError } from '../errors/catalogue.ts';
 import type { BerthError } from '../errors/catalogue.ts';
@@ -15,7 +15,7 @@ export async function writeLimit(directory: string, { file, value, optional }: C
     for (const line of value.split('\n')) await writeInterface(join(directory, file), line === '' ? '\n' : line);
   } catch (cause) {
     if (optional === true && errnoOf(cause) === 'ENOENT') return;
-    throw writeFailure(directory, file, value, cause);
+    throw await failure(directory, `write "${value}" to ${file}`, cause);
   }
 }
 
@@ -25,14 +25,16 @@ export async function readLimit(directory: string, { file, optional }: CgroupWri
     return (await readFile(join(directory, file), 'utf8')).trimEnd();
   } catch (cause) {
     if (optional === true && errnoOf(cause) === 'ENOENT') return undefined;
-    throw wrapError(`cgroup ${directory}: read ${file}`, cause, 'CGROUP_FAILED');
+    throw await failure(directory, `read ${file}`, cause);
   }
 }
 
-/** A value that the kernel does not take is the request's fault, anything else is the node's. */
-function writeFailure(directory: string, file: string, value: string, cause: unknown): BerthError {
-  const refused = ['EINVAL', 'ERANGE', 'EOPNOTSUPP'].includes(errnoOf(cause));
-  return wrapError(`cgroup ${directory}: write "${value}" to ${file}`, cause, refused ? 'LIMIT_REFUSED' : 'CGROUP_FAILED');
+/** A value that the kernel does not take, or for a file that it does not have, is the request's fault; anything else is the node's. */
+async function failure(directory: string, attempted: string, cause: unknown): Promise<BerthError> {
+  const code = errnoOf(cause);
+  const isThere = code === 'ENOENT' && (await access(directory).then(() => true, () => false));
+  const refused = isThere || ['EINVAL', 'ERANGE', 'EOPNOTSUPP'].includes(code);
+  return wrapError(`cgroup ${directory}: ${attempted}`, cause, refused ? 'LIMIT_REFUSED' : 'CGROUP_FAILED');
 }
 
 export function errnoOf(cause: unknown): string {

@@ -43,7 +43,8 @@ function cpuWrites(resources: LinuxContainerResources__Output, field: string): C
 
 /**
  * cpu.weight (1 to 10000, default 100) for cpu.shares (2 to 262144, default 1024): a quadratic through
- * the three pairs on logarithmic scales, so that the defaults meet, as runc 1.3 and crun 1.23 convert.
+ * the three pairs on logarithmic scales, so that the defaults meet, as runc from 1.3.2 on and crun from 1.23 on
+ * convert. (The linear conversion of before gave a container of 1024 shares a weight of 39.)
  */
 export function weightOfShares(shares: bigint): number {
   const clamped = Number(shares < 2n ? 2n : shares > 262_144n ? 262_144n : shares);
