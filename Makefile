@@ -50,9 +50,9 @@ demo: build
 bench: build
 	@BERTHD=$(CURDIR)/dist/berthd node bench/run.ts $(if $(PEER),--peer '$(PEER)') $(BENCH_FLAGS)
 
-## conformance  run CRITEST=/path/to/critest against a berthd of its own; FOCUS=regexp for some specs (as root)
+## conformance  run CRITEST=/path/to/critest against a berthd of its own; FOCUS=regexp for some specs, IMAGES=registry's storage (as root)
 conformance: build
-	@BERTHD=$(CURDIR)/dist/berthd node conformance/critest.ts --critest '$(or $(CRITEST),critest)' $(if $(FOCUS),--focus '$(FOCUS)')
+	@BERTHD=$(CURDIR)/dist/berthd node conformance/critest.ts --critest '$(or $(CRITEST),critest)' $(if $(FOCUS),--focus '$(FOCUS)') $(if $(SKIP),--skip '$(SKIP)') $(if $(IMAGES),--registry-storage '$(IMAGES)')
 
 ## vm           run CMD="…" as root in a virtual machine with cgroup v2 and AppArmor (docs/testing.md: INIT, DISK, …)
 vm: override export VM_COMMAND := $(value CMD)

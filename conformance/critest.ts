@@ -9,6 +9,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { readCgroupHierarchy } from '../src/cgroup/hierarchy.ts';
 import { critestImages } from './harness/critest-images.ts';
 import { prepareDaemon } from './harness/daemon.ts';
 import { push } from './harness/push.ts';
@@ -84,7 +85,8 @@ async function main(): Promise<number> {
   await mkdir(options.out, { recursive: true });
   await rm(path.join(options.out, 'report.json'), { force: true });
   const registry = await startImages();
-  const daemon = await prepareDaemon({ registries: { _default: registry.url } });
+  const enforceLimits = (await readCgroupHierarchy()).missing.length === 0;
+  const daemon = await prepareDaemon({ enforceLimits, registries: { _default: registry.url } });
   try {
     await daemon.start();
     const code = await critest(daemon.socket);

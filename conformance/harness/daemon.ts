@@ -27,6 +27,8 @@ export interface DaemonOptions {
   readonly cniBinDir?: string;
   readonly logLevel?: 'debug' | 'info' | 'warn';
   readonly flags?: readonly string[];
+  /** The text of a configuration file, for settings that have no flag. */
+  readonly settings?: string;
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -71,7 +73,9 @@ export async function prepareDaemon(options: DaemonOptions = {}): Promise<Daemon
   };
   for (const [host, url] of Object.entries(options.registries ?? {})) await setRegistry(host, url);
   const socket = `unix://${at('berth.sock')}`;
+  if (options.settings !== undefined) await writeFile(at('berth.toml'), options.settings);
   const flags = [
+    ...(options.settings === undefined ? [] : ['--config', at('berth.toml')]),
     '--root', at('root'), '--state', at('state'), '--listen', socket,
     '--cni-conf-dir', at('cni'), '--cni-bin-dir', options.cniBinDir ?? '/usr/lib/cni', '--registry-config-dir', at('certs.d'),
     '--stream-address', '127.0.0.1:0', '--metrics-address', '', '--log-level', options.logLevel ?? 'debug',

@@ -52,6 +52,8 @@ export interface Kubelet {
   logs(pod: Pod, name?: string, attempt?: number): Promise<LogLine[]>;
   /** Stops and removes the pod and what a kubelet would clean up itself: logs and cgroup. */
   removePod(pod: Pod): Promise<void>;
+  /** What a kubelet cleans up after a pod that never came to be. */
+  tidy(config: PodSandboxConfig): Promise<void>;
   /** Everything that is there, after a test that failed half-way. */
   removeAll(): Promise<void>;
 }
@@ -132,6 +134,7 @@ export function kubelet(scope: KubeletScope): Kubelet {
       await cri.call('RemovePodSandbox', { pod_sandbox_id: pod.id });
       await tidy(pod.config);
     },
+    tidy,
     removeAll: async () => {
       const { items } = await cri.call('ListPodSandbox', {});
       for (const { id } of items) {

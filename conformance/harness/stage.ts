@@ -17,6 +17,7 @@ import type { BuiltImage, BuiltIndex } from './oci-image.ts';
 import { push } from './push.ts';
 import { startRegistry } from './registry.ts';
 import type { Registry } from './registry.ts';
+import { makeSliceBase } from './slice-base.ts';
 import { requireWorld } from './world.ts';
 
 export interface StageOptions extends DaemonOptions {
@@ -25,9 +26,13 @@ export interface StageOptions extends DaemonOptions {
   /** Repositories that berthd has already pulled when the scenarios start; by default all. */
   readonly pulled?: readonly string[];
   readonly leaks?: SnapshotOptions;
+  /** After each scenario; or, where looking takes long, once after all of them. */
+  readonly leakCheck?: 'each' | 'once';
   /** Done once before the first scenario, for what is made at first use and then stays by design. */
   readonly warmUp?: (stage: Stage) => Promise<void>;
   readonly permanentDevices?: readonly string[];
+  /** Of the kubelet, which makes the pods' cgroups; berthd finds out its own. */
+  readonly cgroupDriver?: 'cgroupfs' | 'systemd';
 }
 
 export interface Stage {
@@ -51,6 +56,7 @@ export interface Stage {
 export function useStage(options: StageOptions = {}): Stage {
   let parts: { registry: Registry; daemon: Daemon; cri: CriClient; kubelet: Kubelet; cgroups: CgroupBase; scope: LeakScope } | undefined;
   let before: Snapshot | undefined;
+  let failed = false;
   const up = (): NonNullable<typeof parts> => {
     if (parts === undefined) throw new Error('the stage is up only within tests');
     return parts;
@@ -83,7 +89,7 @@ export function useStage(options: StageOptions = {}): Stage {
     const registry = await startRegistry();
     for (const [repository, image] of Object.entries(options.images ?? {})) await push(registry, repository, 'latest', image());
     const daemon = await prepareDaemon({ ...options, registries: { [registry.host]: registry.url, ...options.registries } });
-    const cgroups = await makeCgroupBase();
+    const cgroups = await (options.cgroupDriver === 'systemd' ? makeSliceBase() : makeCgroupBase());
     const scope: LeakScope = {
       root: daemon.root,
       state: daemon.state,
@@ -99,31 +105,37 @@ export function useStage(options: StageOptions = {}): Stage {
     await stage.cri.call('Version', {});
     for (const repository of options.pulled ?? Object.keys(options.images ?? {})) await stage.pull(stage.ref(repository));
     await options.warmUp?.(stage);
+    if (options.leakCheck === 'once') before = await snapshot(up().scope, options.leaks);
   });
 
   beforeEach(async () => {
-    before = await snapshot(up().scope, options.leaks);
+    if (options.leakCheck !== 'once') before = await snapshot(up().scope, options.leaks);
   });
 
   afterEach(async ({ task }) => {
     if (task.result?.state === 'fail') {
+      failed = true;
       // The failure counts; what it left is taken away so that it does not fail the next one too.
       await up().kubelet.removeAll().catch(() => undefined);
       if (options.leaks?.images === true) await removeImages(up().cri).catch(() => undefined);
       process.stderr.write(`--- berthd, last lines in "${task.name}":\n${up().daemon.log.slice(-15).join('\n')}\n`);
       return;
     }
-    await stage.expectNothingLeft();
+    if (options.leakCheck !== 'once') await stage.expectNothingLeft();
   });
 
   afterAll(async () => {
     if (parts === undefined) return;
     const { cri, daemon, registry, cgroups } = parts;
-    await parts.kubelet.removeAll().catch(() => undefined);
-    cri.close();
-    await daemon.dispose();
-    await registry.stop();
-    await cgroups.remove();
+    try {
+      if (options.leakCheck === 'once' && !failed) await stage.expectNothingLeft();
+    } finally {
+      await parts.kubelet.removeAll().catch(() => undefined);
+      cri.close();
+      await daemon.dispose();
+      await registry.stop();
+      await cgroups.remove();
+    }
   });
   return stage;
 }

@@ -1,6 +1,7 @@
-import { exists } from './tree.ts';
+import { readlink } from 'node:fs/promises';
 import { BerthError } from '../errors/catalogue.ts';
 import type { CgroupHierarchy } from './hierarchy.ts';
+import { exists } from './tree.ts';
 
 export type CgroupDriver = 'cgroupfs' | 'systemd';
 
@@ -10,9 +11,14 @@ export interface SystemdPlaces {
   readonly runtime: string;
   /** The system bus (D-Bus Specification, "Well-known Message Bus Instances"). */
   readonly bus: string;
+  /** This process's PID namespace (namespaces(7)). */
+  readonly pidNamespace: string;
 }
 
-export const systemdPlaces: SystemdPlaces = { runtime: '/run/systemd/system', bus: '/run/dbus/system_bus_socket' };
+export const systemdPlaces: SystemdPlaces = { runtime: '/run/systemd/system', bus: '/run/dbus/system_bus_socket', pidNamespace: '/proc/self/ns/pid' };
+
+/** PROC_PID_INIT_INO (include/linux/proc_ns.h). */
+const initialPidNamespace = 'pid:[4026531836]';
 
 /**
  * The driver that the configuration names; for `auto`, systemd where it is the init, manages the one cgroup tree
@@ -30,9 +36,11 @@ export async function chooseDriver(
   throw new BerthError('HOST_UNSUITABLE', `runtime.cgroup_driver: the systemd driver cannot work here, since ${problem}; use cgroupfs, also in the kubelet`);
 }
 
-async function whyNotSystemd({ mountPoint }: Pick<CgroupHierarchy, 'mountPoint'>, { runtime, bus }: SystemdPlaces): Promise<string> {
+async function whyNotSystemd({ mountPoint }: Pick<CgroupHierarchy, 'mountPoint'>, { runtime, bus, pidNamespace }: SystemdPlaces): Promise<string> {
   if (!(await exists(runtime))) return `systemd is not the init of this node (there is no ${runtime})`;
   if (mountPoint !== '/sys/fs/cgroup') return `systemd manages version 1 of the cgroups, and version 2 is at ${mountPoint}`;
   if (!(await exists(bus))) return `there is no D-Bus system bus at ${bus}`;
+  // Process ids travel to systemd as numbers, which mean others there.
+  if ((await readlink(pidNamespace)) !== initialPidNamespace) return 'berthd runs in a PID namespace of its own';
   return '';
 }

@@ -25,6 +25,7 @@ type Place = (typeof PLACES)[number];
 
 /** A machine without KVM on a busy processor takes its time. */
 const TIMEOUT = '1200';
+const SWAP = '64M';
 
 function vitest(place: Place, report: string, focus: string): string[] {
   return [
@@ -50,8 +51,12 @@ async function inside(init: 'plain' | 'systemd', results: string, focus: string,
     BERTH_WORLD: '1',
   };
   const command = { line: words.map((word) => `'${word}'`).join(' '), directory: project, environment };
-  const settings = machineSettings({ TIMEOUT, ...process.env, INIT: init });
+  // A disk of its own, new every time: limits on its throughput are tested with it.
+  const disk = join(dirname(results), `test-vm-${init}-disk`);
+  rmSync(disk, { force: true });
+  const settings = machineSettings({ TIMEOUT, SWAP, DISK: `${disk}:64M`, ...process.env, INIT: init });
   const run = await runMachine(settings, command, process, { results, interrupt });
+  rmSync(disk, { force: true });
   process.stdout.write(`vm: ${init}: ${explain(run)}\n`);
   return run.end.kind === 'ended' && run.end.code === 0;
 }
