@@ -28,6 +28,7 @@ export interface DoorParts {
 export class Door {
   readonly #parts: DoorParts;
   readonly #webSockets: WebSocketServer;
+  readonly #chosen = new WeakMap<IncomingMessage, string>();
 
   constructor(parts: DoorParts) {
     this.#parts = parts;
@@ -36,8 +37,10 @@ export class Door {
       clientTracking: false,
       perMessageDeflate: false,
       maxPayload: maxMessageBytes,
-      // The choice has been made before: the first that is supported.
-      handleProtocols: (asked, request) => negotiate([...asked], supportedProtocols(parseAddress(request.url)?.kind ?? 'exec', 'websocket')) ?? false,
+    });
+    this.#webSockets.on('headers', (headers, request) => {
+      const protocol = this.#chosen.get(request) ?? '';
+      if (protocol !== '') headers.push(`Sec-WebSocket-Protocol: ${protocol}`);
     });
   }
 
@@ -84,6 +87,9 @@ export class Door {
   #startWebSocket(what: StreamRequest, protocol: string, request: IncomingMessage, socket: Socket, head: Buffer): void {
     const problem = webSocketProblem(what, protocol, request);
     if (problem !== undefined) return this.#refuse(socket, 'protocol', 400, problem);
+    // ws would refuse the tunnel's name: it has a slash, which is not for a subprotocol (RFC 6455, section 4.1).
+    delete request.headers['sec-websocket-protocol'];
+    this.#chosen.set(request, protocol);
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       const session = this.#begin(what, request, socket, 'websocket');
       this.#follow(session, serveWebSocket(what, protocol, webSocket, request.url ?? '', session));
