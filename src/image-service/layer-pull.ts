@@ -94,10 +94,10 @@ export class LayerPuller {
   async #unpack(request: LayerRequest, stream: BlobStream, signal: AbortSignal): Promise<void> {
     const { layers, unpacker, unpacks } = this.#options;
     const unpack = async (): Promise<void> => {
-      const { directory, tree } = await layers.stage(request.layer.diffId);
+      const { directory, ...place } = await layers.stage(request.layer.diffId);
       try {
         const result = await unpacker
-          .layer(tree, this.#download(stream, signal), request.what, signal)
+          .layer(place, this.#download(stream, signal), request.what, signal)
           .catch((failure: unknown) => this.#explain(failure, request, stream, signal));
         verify(result, request);
         await layers.adopt(result, directory, request.holder);

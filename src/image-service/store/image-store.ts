@@ -144,7 +144,7 @@ export class ImageStore {
       await blobs.unstage(documents);
       throw failure;
     }
-    for (const diffId of staged) await layers.place(diffId);
+    for (const diffId of staged) await layers.settle(diffId);
     await blobs.place(documents);
     if (staged.length > 0) await syncDirectory(paths.layers);
     if (documents.length > 0) await syncDirectory(paths.blobs);

@@ -9,10 +9,10 @@ import { chmod, mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BerthError } from '../../errors/catalogue.ts';
 import { digestHex } from '../digest.ts';
-import { layerPath, layerRecordFile, layerTree } from './paths.ts';
+import { layerPath, layerRecordFile, layerSkeleton, layerTree } from './paths.ts';
 import type { StorePaths } from './paths.ts';
 import type { Trash } from './trash.ts';
-import type { UnpackResult } from './unpacker.ts';
+import type { LayerPlace, UnpackResult } from './unpacker.ts';
 
 /** What layer.json holds. */
 export type LayerRecord = UnpackResult;
@@ -29,8 +29,8 @@ export interface DiskUsage {
   readonly inodes: number;
 }
 
-/** The unpacker counts what is in the tree: the layer's directory, its record and the tree's root come on top. */
-const inodesBesideTree = 3;
+/** The unpacker counts what is in the tree: the layer's directory, its record, its skeleton and the tree's root come on top. */
+const inodesBesideTree = 4;
 
 export class LayerStore {
   readonly #paths: StorePaths;
@@ -52,6 +52,12 @@ export class LayerStore {
 
   record(diffId: string): LayerRecord | undefined {
     return this.#layers.get(diffId)?.record;
+  }
+
+  /** Where tree and skeleton are. */
+  place(diffId: string): LayerPlace {
+    const { directory } = this.#layer(diffId);
+    return { tree: join(directory, layerTree), skeleton: join(directory, layerSkeleton) };
   }
 
   /** Absolute path of the layer in overlay form. */
@@ -79,8 +85,8 @@ export class LayerStore {
     for (const layer of this.#layers.values()) layer.holders.delete(holder);
   }
 
-  /** A fresh directory to unpack into; `tree` in it is empty. */
-  async stage(diffId: string): Promise<{ readonly directory: string; readonly tree: string }> {
+  /** A fresh directory to unpack into; `tree` in it is empty, `skeleton` is not there yet. */
+  async stage(diffId: string): Promise<LayerPlace & { readonly directory: string }> {
     this.#stagings += 1;
     const directory = join(this.#paths.staging, `layer-${this.#stagings}-${digestHex(diffId).slice(0, 12)}`);
     const tree = join(directory, layerTree);
@@ -88,7 +94,7 @@ export class LayerStore {
     await mkdir(tree);
     // Many layers say nothing about their root, and berthd's own umask must not decide who may enter it.
     await chmod(tree, 0o755);
-    return { directory, tree };
+    return { directory, tree, skeleton: join(directory, layerSkeleton) };
   }
 
   /** Takes in a verified layer from a staging directory. */
@@ -107,7 +113,7 @@ export class LayerStore {
   }
 
   /** Moves a flushed layer to its final name. */
-  async place(diffId: string): Promise<void> {
+  async settle(diffId: string): Promise<void> {
     const layer = this.#layer(diffId);
     const destination = layerPath(this.#paths, diffId);
     await rename(layer.directory, destination);
@@ -140,14 +146,14 @@ export class LayerStore {
   #add(record: LayerRecord, directory: string, placed: boolean): Layer {
     const layer: Layer = { record, directory, placed, holders: new Set() };
     this.#layers.set(record.diffId, layer);
-    this.#bytes += record.unpackedBytes;
+    this.#bytes += record.unpackedBytes + record.skeletonBytes;
     this.#inodes += record.inodes + inodesBesideTree;
     return layer;
   }
 
   #forget(record: LayerRecord): void {
     if (!this.#layers.delete(record.diffId)) return;
-    this.#bytes -= record.unpackedBytes;
+    this.#bytes -= record.unpackedBytes + record.skeletonBytes;
     this.#inodes -= record.inodes + inodesBesideTree;
   }
 

@@ -64,13 +64,14 @@ async function loadLayers(paths: StorePaths, log: Logger): Promise<readonly Laye
 }
 
 function parseLayerRecord(content: Uint8Array, what: string): LayerRecord {
-  const { digest, diffId, size, unpackedBytes, inodes } = parseJsonObject(content, what);
+  const { digest, diffId, size, tarBytes, unpackedBytes, inodes, skeletonBytes } = parseJsonObject(content, what);
   const count = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
   const areDigests = typeof digest === 'string' && isDigest(digest) && typeof diffId === 'string' && isDigest(diffId);
-  if (!areDigests || !count(size) || !count(unpackedBytes) || !count(inodes)) {
+  const inputIsCounted = count(size) && count(tarBytes);
+  if (!areDigests || !inputIsCounted || !count(unpackedBytes) || !count(inodes) || !count(skeletonBytes)) {
     throw protocolError(what, 'its record lacks a field');
   }
-  return { digest, diffId, size, unpackedBytes, inodes };
+  return { digest, diffId, size, tarBytes, unpackedBytes, inodes, skeletonBytes };
 }
 
 async function loadIndex(paths: StorePaths, log: Logger): Promise<ParsedIndex> {

@@ -6,6 +6,7 @@
  *   ROOT/images/blobs/sha256/HEX            indexes, manifests and configs; layers are not kept packed
  *   ROOT/images/quarantine/                 what did not load
  *   ROOT/layers/sha256/HEX/fs               a layer in overlay form, HEX being its diff ID
+ *   ROOT/layers/sha256/HEX/skeleton         its tar without the files' contents, so that it can be exported
  *   ROOT/layers/sha256/HEX/layer.json       its record
  *   ROOT/staging/                           unfinished; emptied at every start
  *   ROOT/trash/                             being deleted; emptied at every start
@@ -54,4 +55,6 @@ export function layerPath(paths: StorePaths, diffId: string): string {
 
 /** The directory that overlay is given. */
 export const layerTree = 'fs';
+/** See native/unpack/skeleton.h. */
+export const layerSkeleton = 'skeleton';
 export const layerRecordFile = 'layer.json';

@@ -52,6 +52,39 @@ export async function runProgram(
   }
 }
 
+/**
+ * A program whose output is a stream. It is killed when the signal is aborted or when the reader of `output` stops;
+ * `outcome` is to be awaited once the output has ended, and has no `stdout`.
+ */
+export function streamProgram(
+  path: string,
+  args: readonly string[],
+  signal: AbortSignal,
+): { readonly output: AsyncIterable<Buffer>; readonly outcome: Promise<ProgramOutcome> } {
+  signal.throwIfAborted();
+  const child = spawn(path, [...args], { stdio: ['ignore', 'pipe', 'pipe'], env: {}, cwd: '/' });
+  const kill = (): void => {
+    child.kill('SIGKILL');
+  };
+  signal.addEventListener('abort', kill, { once: true });
+  const ended = Promise.all([collect(child.stderr), once(child, 'close') as Promise<[number | null, string | null]>]).finally(() =>
+    signal.removeEventListener('abort', kill),
+  );
+  const done = ended.then(([stderr, [code, name]]) => ({ exitCode: code ?? undefined, signal: name ?? undefined, stdout: '', stderr }));
+  done.catch(() => undefined);
+  return { output: readToEnd(child.stdout, kill, signal), outcome: done };
+}
+
+async function* readToEnd(stream: Readable, kill: () => void, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
+  try {
+    for await (const chunk of stream as AsyncIterable<Buffer>) yield chunk;
+    signal.throwIfAborted();
+  } finally {
+    // A program that has ended does not mind.
+    kill();
+  }
+}
+
 /** Gives back the input's own failure; a program that stopped reading is told by its exit. */
 async function feed(child: ChildProcess, input: AsyncIterable<Buffer>): Promise<Error | undefined> {
   if (child.stdin === null) return undefined;

@@ -9,7 +9,8 @@ import { createUnpacker } from './unpacker.ts';
 let directory: string;
 const never = new AbortController().signal;
 const digest = `sha256:${'a'.repeat(64)}`;
-const report = { digest, diffId: digest, size: 3, unpackedBytes: 4, inodes: 5 };
+const report = { digest, diffId: digest, size: 3, tarBytes: 10, unpackedBytes: 4, inodes: 5, skeletonBytes: 6 };
+const place = { tree: '/dest', skeleton: '/skeleton' };
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'berth-unpacker-'));
@@ -31,7 +32,7 @@ async function* input(...chunks: string[]): AsyncGenerator<Buffer, void, undefin
 }
 
 async function layer(script: string, from = input('abc'), signal = never): Promise<unknown> {
-  return createUnpacker(await program(script), {}).layer('/dest', from, 'the layer', signal);
+  return createUnpacker(await program(script), {}).layer(place, from, 'the layer', signal);
 }
 
 const failing = (error: object): string => `echo '${JSON.stringify({ error })}'; exit 1`;
@@ -41,13 +42,13 @@ describe('layer', () => {
     const result = await layer(`echo "$@" > ${directory}/args; cat > ${directory}/in; echo '${JSON.stringify(report)}'`, input('ab', 'c'));
     expect(result).toEqual(report);
     expect(await readFile(join(directory, 'in'), 'utf8')).toBe('abc');
-    expect(await readFile(join(directory, 'args'), 'utf8')).toBe('layer --dest /dest\n');
+    expect(await readFile(join(directory, 'args'), 'utf8')).toBe('layer --dest /dest --skeleton /skeleton\n');
   });
 
   test('limits are passed on', async () => {
     const path = await program(`echo "$@" > ${directory}/args; cat > /dev/null; echo '${JSON.stringify(report)}'`);
-    await createUnpacker(path, { maxBytes: 10, maxEntries: 20 }).layer('/dest', input(), 'x', never);
-    expect(await readFile(join(directory, 'args'), 'utf8')).toBe('layer --dest /dest --max-bytes 10 --max-entries 20\n');
+    await createUnpacker(path, { maxBytes: 10, maxEntries: 20 }).layer(place, input(), 'x', never);
+    expect(await readFile(join(directory, 'args'), 'utf8')).toBe('layer --dest /dest --skeleton /skeleton --max-bytes 10 --max-entries 20\n');
   });
 
   test.each([
@@ -86,7 +87,7 @@ describe('layer', () => {
 
   test('a program that does not exist is a failure', async () => {
     const unpacker = createUnpacker('/nowhere/berth-unpack', {});
-    await expect(unpacker.layer('/dest', input('x'), 'x', never)).rejects.toThrow(expect.objectContaining({ code: 'UNPACK_FAILED' }));
+    await expect(unpacker.layer(place, input('x'), 'x', never)).rejects.toThrow(expect.objectContaining({ code: 'UNPACK_FAILED' }));
   });
 
   test('a failure of the input ends the program and is the failure', async () => {

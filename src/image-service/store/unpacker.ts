@@ -2,7 +2,7 @@
 
 import { BerthError, wrapError } from '../../errors/catalogue.ts';
 import type { ErrorCode } from '../../errors/catalogue.ts';
-import { runProgram } from './program.ts';
+import { runProgram, streamProgram } from './program.ts';
 import type { ProgramOutcome } from './program.ts';
 
 export interface UnpackResult {
@@ -12,8 +12,18 @@ export interface UnpackResult {
   readonly diffId: string;
   /** Compressed bytes. */
   readonly size: number;
+  /** Bytes of the uncompressed tar. */
+  readonly tarBytes: number;
   readonly unpackedBytes: number;
   readonly inodes: number;
+  /** Bytes of the skeleton, 0 when the tar cannot be made again from it. */
+  readonly skeletonBytes: number;
+}
+
+/** Where a layer lies: absolute paths. */
+export interface LayerPlace {
+  readonly tree: string;
+  readonly skeleton: string;
 }
 
 export interface UnpackLimits {
@@ -23,8 +33,13 @@ export interface UnpackLimits {
 }
 
 export interface Unpacker {
-  /** Unpacks into the empty directory `dest`. On a failure `dest` holds an unusable part. */
-  layer(dest: string, input: AsyncIterable<Buffer>, what: string, signal: AbortSignal): Promise<UnpackResult>;
+  /** Unpacks into the empty directory `tree`; `skeleton` is made. After a failure both are unusable. */
+  layer(place: LayerPlace, input: AsyncIterable<Buffer>, what: string, signal: AbortSignal): Promise<UnpackResult>;
+  /**
+   * The layer's tar, made again. The caller compares its digest with the diff ID: only when they are equal is it
+   * the layer. Rejects with UNPACK_FAILED when tree and skeleton do not belong together.
+   */
+  pack(place: LayerPlace, what: string, signal: AbortSignal): AsyncIterable<Buffer>;
   /** Flushes the file system that holds `directory`. */
   sync(directory: string, signal: AbortSignal): Promise<void>;
   /** Removes a tree; one that is gone already is success. */
@@ -33,11 +48,12 @@ export interface Unpacker {
 
 export function createUnpacker(program: string, limits: UnpackLimits): Unpacker {
   return {
-    async layer(dest, input, what, signal) {
-      const args = ['layer', '--dest', dest, ...limitArguments(limits)];
+    async layer({ tree, skeleton }, input, what, signal) {
+      const args = ['layer', '--dest', tree, '--skeleton', skeleton, ...limitArguments(limits)];
       const outcome = await run(program, args, input, what, signal);
       return parseResult(outcome, what);
     },
+    pack: ({ tree, skeleton }, what, signal) => pack(program, ['pack', tree, skeleton], what, signal),
     async sync(directory, signal) {
       const what = `flush the file system of ${directory}`;
       await run(program, ['sync', directory], undefined, what, signal);
@@ -46,6 +62,14 @@ export function createUnpacker(program: string, limits: UnpackLimits): Unpacker 
       await run(program, ['remove', directory], undefined, `remove ${directory}`, signal);
     },
   };
+}
+
+async function* pack(program: string, args: readonly string[], what: string, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
+  const running = streamProgram(program, args, signal);
+  yield* running.output;
+  const outcome = await running.outcome;
+  // Its standard output is the tar, so what it reports comes on standard error.
+  if (outcome.exitCode !== 0) throw failureOf({ ...outcome, stdout: outcome.stderr }, what);
 }
 
 function limitArguments(limits: UnpackLimits): readonly string[] {
@@ -78,12 +102,13 @@ const digestPattern = /^sha256:[0-9a-f]{64}$/;
 function parseResult(outcome: ProgramOutcome, what: string): UnpackResult {
   const result = parseLine(outcome.stdout);
   const count = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
-  const { digest, diffId, size, unpackedBytes, inodes } = result;
+  const { digest, diffId, size, tarBytes, unpackedBytes, inodes, skeletonBytes } = result;
   const digestsAreValid = typeof digest === 'string' && digestPattern.test(digest) && typeof diffId === 'string' && digestPattern.test(diffId);
-  if (!digestsAreValid || !count(size) || !count(unpackedBytes) || !count(inodes)) {
+  const inputIsCounted = count(size) && count(tarBytes);
+  if (!digestsAreValid || !inputIsCounted || !count(unpackedBytes) || !count(inodes) || !count(skeletonBytes)) {
     throw new BerthError('UNPACK_FAILED', `${what}: the unpacker's report is not understood: ${outcome.stdout.slice(0, 300)}`);
   }
-  return { digest, diffId, size, unpackedBytes, inodes };
+  return { digest, diffId, size, tarBytes, unpackedBytes, inodes, skeletonBytes };
 }
 
 /** The node's troubles, as opposed to the layer's. */

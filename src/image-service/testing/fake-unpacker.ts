@@ -1,7 +1,7 @@
 /** Stands in for berth-unpack in tests that are not about unpacking: keeps the tar as one file. */
 
 import { createHash } from 'node:crypto';
-import { rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { BerthError } from '../../errors/catalogue.ts';
@@ -20,7 +20,7 @@ export function fakeUnpacker(): FakeUnpacker {
   const fake: FakeUnpacker = {
     synced,
     failWith: undefined,
-    async layer(dest, input, what, signal) {
+    async layer({ tree, skeleton }, input, what, signal) {
       const hash = createHash('sha256');
       const chunks: Buffer[] = [];
       for await (const chunk of input) {
@@ -36,8 +36,20 @@ export function fakeUnpacker(): FakeUnpacker {
       } catch (cause) {
         throw new BerthError('LAYER_REFUSED', `${what}: decompress`, { cause });
       }
-      await writeFile(join(dest, 'layer.tar'), tar);
-      return { digest: `sha256:${hash.digest('hex')}`, diffId: digestOf(tar), size: packed.length, unpackedBytes: tar.length, inodes: 1 };
+      await writeFile(join(tree, 'layer.tar'), tar);
+      await writeFile(skeleton, '');
+      return {
+        digest: `sha256:${hash.digest('hex')}`,
+        diffId: digestOf(tar),
+        size: packed.length,
+        tarBytes: tar.length,
+        unpackedBytes: tar.length,
+        inodes: 1,
+        skeletonBytes: 0,
+      };
+    },
+    async *pack({ tree }) {
+      yield await readFile(join(tree, 'layer.tar'));
     },
     async sync(directory) {
       synced.push(directory);
