@@ -27,11 +27,11 @@ export function readNativeError(value: Record<string, unknown>): NativeError {
 }
 
 /** Steps that fail because of what the request asked for rather than because of the machine. */
-const requestSteps: ReadonlySet<string> = new Set(['mount', 'log', 'command', 'cwd', 'user', 'sysctl', 'rlimit', 'device', 'exec']);
+const requestSteps: ReadonlySet<string> = new Set(['mount', 'log', 'command', 'cwd', 'user', 'sysctl', 'rlimit', 'device', 'mask', 'readonly', 'exec']);
 
 /** Of those, the errnos that say that the named thing is absent or unusable. */
 const requestErrnos: ReadonlySet<string> = new Set([
-  '', 'ENOENT', 'EACCES', 'ENOTDIR', 'EISDIR', 'EINVAL', 'ENOEXEC', 'ELOOP', 'ENAMETOOLONG', 'EPERM', 'ENXIO', 'E2BIG',
+  '', 'ENOENT', 'EACCES', 'ENOTDIR', 'EISDIR', 'EINVAL', 'ENOEXEC', 'ELOOP', 'ENAMETOOLONG', 'EPERM', 'ENXIO', 'E2BIG', 'EEXIST', 'EROFS', 'ERANGE',
 ]);
 
 export function nativeErrorCode(error: NativeError): ErrorCode {

@@ -1,4 +1,5 @@
 import type { LinuxContainerSecurityContext__Output } from '../../cri-server/generated/runtime/v1/LinuxContainerSecurityContext.ts';
+import type { Mount__Output } from '../../cri-server/generated/runtime/v1/Mount.ts';
 import { invalidField } from '../../errors/catalogue.ts';
 import { pathProblem } from '../bundle/container-path.ts';
 
@@ -17,6 +18,16 @@ export function validatePrivileges(security: LinuxContainerSecurityContext__Outp
     for (const [index, path] of security[list].entries()) {
       const problem = pathProblem(path);
       if (problem !== undefined) throw invalidField(`${field}.${list}[${index}]`, problem);
+    }
+  }
+}
+
+/** Throws INVALID_FIELD for paths of mounts that no file system takes; whether there is one at all is seen later. */
+export function validateMountPaths(mounts: readonly Mount__Output[]): void {
+  for (const [index, mount] of mounts.entries()) {
+    for (const path of ['container_path', 'host_path'] as const) {
+      const problem = mount[path].startsWith('/') ? pathProblem(mount[path]) : undefined;
+      if (problem !== undefined) throw invalidField(`config.mounts[${index}].${path}`, problem);
     }
   }
 }

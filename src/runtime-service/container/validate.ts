@@ -4,7 +4,7 @@ import { cgroupWrites } from '../../cgroup/limits.ts';
 import { validateOomScore } from '../../cgroup/oom-score.ts';
 import { BerthError, invalidField } from '../../errors/catalogue.ts';
 import type { StoredContainerConfig } from '../../state/container.ts';
-import { validatePrivileges } from './validate-privileges.ts';
+import { validateMountPaths, validatePrivileges } from './validate-privileges.ts';
 
 /**
  * Checks a container's configuration before anything is changed; the parts that become the OCI bundle
@@ -16,6 +16,7 @@ export function validateContainer(config: ContainerConfig__Output | null): Store
   if (config.metadata === null || config.metadata.name === '') throw invalidField('config.metadata.name', 'is empty');
   if (config.image === null || config.image.image === '') throw invalidField('config.image.image', 'is empty');
   validateLogPath(config.log_path);
+  validateMountPaths(config.mounts);
   validateSecurity(config);
   cgroupWrites(config.linux?.resources ?? null, 'config.linux.resources');
   validateOomScore(config.linux?.resources?.oom_score_adj ?? '0', 'config.linux.resources.oom_score_adj');

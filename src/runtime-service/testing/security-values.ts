@@ -98,8 +98,8 @@ export const securityValues: Readonly<Record<string, Readonly<Record<string, Fie
     resources: { fine: [null] },
   },
   Mount: {
-    container_path: { fine: ['/data', '/data/', '/data/../other', '/etc/hosts', '/new/deep/place'], refused: ['', 'relative', '/', '/..', '/../..', '/.', nul], open: [...oddPaths, `/${long(256)}`, '/a'.repeat(2100)] },
-    host_path: { fine: ['/etc', '/etc/../etc', '/tmp/'], refused: ['', 'relative', '../up', nul], open: ['/none/such', '/proc/self/fd/7', '/dev/null', `/${long(256)}`, '/a'.repeat(2100)] },
+    container_path: { fine: ['/data', '/data/', '/data/../other', '/etc/hosts', '/new/deep/place'], refused: ['', 'relative', '/', '/..', '/../..', '/.', nul, `/${long(256)}`, '/a'.repeat(2100)], open: oddPaths },
+    host_path: { fine: ['/etc', '/etc/../etc', '/tmp/'], refused: ['', 'relative', '../up', nul, `/${long(256)}`, '/a'.repeat(2100)], open: ['/none/such', '/proc/self/fd/7', '/dev/null'] },
     readonly: flag,
     selinux_relabel: flag,
     propagation: { fine: ['PROPAGATION_PRIVATE'], refused: unknownEnum, open: ['PROPAGATION_HOST_TO_CONTAINER', 'PROPAGATION_BIDIRECTIONAL'] },
