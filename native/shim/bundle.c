@@ -103,6 +103,11 @@ const char *bundle_log_path(const struct bundle *bundle)
 	return bundle->log_path;
 }
 
+uint64_t bundle_log_rate(const struct bundle *bundle)
+{
+	return bundle->log_rate;
+}
+
 const char *bundle_cgroup_path(const struct bundle *bundle)
 {
 	return bundle->cgroup;

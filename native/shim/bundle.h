@@ -133,6 +133,7 @@ struct bundle {
 
 	const char *id;
 	const char *log_path;
+	uint64_t log_rate;
 	const char *cgroup;
 	const char *seccomp_path; /* a compiled filter; NULL: what config.json says is compiled */
 	bool has_stdin;

@@ -29,14 +29,21 @@ static int read_overlay(struct bundle *bundle, const struct fields *top, struct 
 	return 0;
 }
 
+/* Bytes a second: more than any disk takes, and no sum of it overflows. */
+#define LOG_RATE_MAX (1LL << 40)
+
 static int read_log(struct bundle *bundle, const struct fields *top, struct error *err)
 {
 	struct fields fields = *top;
+	long long rate = 0;
 	int ret = field_object(top, "log", OPTIONAL, &fields.object, err);
 
 	if (ret < 0 || fields.object == NULL)
 		return ret;
 	fields.where = "log";
+	if ((ret = field_integer(&fields, "rate", 0, LOG_RATE_MAX, &rate, err)) < 0)
+		return ret;
+	bundle->log_rate = (uint64_t)rate;
 	return field_path(&fields, "path", REQUIRED, &bundle->log_path, err);
 }
 

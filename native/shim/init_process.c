@@ -153,7 +153,7 @@ static void out_data(struct stream *stream, const char *bytes, size_t size)
 	struct shim *shim = OWNER_OF(stream, struct init, out)->shim;
 
 	attach_data(shim, MESSAGE_STDOUT, bytes, size);
-	log_append(&shim->log, LOG_STDOUT, bytes, size);
+	shim_log(shim, LOG_STDOUT, bytes, size);
 }
 
 static void err_data(struct stream *stream, const char *bytes, size_t size)
@@ -161,7 +161,7 @@ static void err_data(struct stream *stream, const char *bytes, size_t size)
 	struct shim *shim = OWNER_OF(stream, struct init, err)->shim;
 
 	attach_data(shim, MESSAGE_STDERR, bytes, size);
-	log_append(&shim->log, LOG_STDERR, bytes, size);
+	shim_log(shim, LOG_STDERR, bytes, size);
 }
 
 static void out_end(struct stream *stream)

@@ -13,7 +13,7 @@ static int subscribe(struct client *client, const struct frame *frame)
 
 	client->subscribed = true;
 	client->subscription = frame->id;
-	shim->status.log_dropped = shim->log.dropped;
+	shim_count_losses(shim);
 	channel_send_json(&client->channel, frame->id, MESSAGE_OK,
 			  status_json(&shim->status, shim->id, &shim->result.user));
 	return 0;

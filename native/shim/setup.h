@@ -6,6 +6,7 @@
 #define BERTH_SHIM_SETUP_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -19,6 +20,7 @@ void bundle_free(struct bundle *bundle);
 
 const char *bundle_id(const struct bundle *bundle);
 const char *bundle_log_path(const struct bundle *bundle);    /* NULL: no log */
+uint64_t bundle_log_rate(const struct bundle *bundle);       /* bytes a second that may be logged; 0: any number */
 const char *bundle_cgroup_path(const struct bundle *bundle); /* NULL: stay in the shim's cgroup */
 bool bundle_terminal(const struct bundle *bundle);
 bool bundle_stdin(const struct bundle *bundle);

@@ -23,6 +23,41 @@
 /* Killed processes are gone within a scheduler's turn, or stuck in the kernel. */
 #define SWEEP_MS 50
 #define SWEEP_ROUNDS 20
+/* How soon after log entries were lost the log and the clients are told: a flood is told in few words. */
+#define LOG_TELL_MS 5000
+
+void shim_count_losses(struct shim *shim)
+{
+	shim->status.log_dropped = shim->log.lost[LOG_LOSS_FILE];
+	shim->status.log_limited = shim->log.lost[LOG_LOSS_RATE];
+	shim->losses_told = shim->status.log_dropped + shim->status.log_limited;
+}
+
+static bool losses_to_tell(const struct shim *shim)
+{
+	return shim->log.lost[LOG_LOSS_FILE] + shim->log.lost[LOG_LOSS_RATE] != shim->losses_told;
+}
+
+static void tell_losses(struct timer *timer)
+{
+	struct shim *shim = OWNER_OF(timer, struct shim, log_tell);
+	bool told = log_tell(&shim->log);
+
+	if (losses_to_tell(shim)) {
+		shim_count_losses(shim);
+		clients_event(shim, "log");
+	}
+	/* The disk is still full: it is tried again, and for a program that says no more, too. */
+	if (!told)
+		timer_set(&shim->loop, timer, LOG_TELL_MS);
+}
+
+void shim_log(struct shim *shim, enum log_stream stream, const char *bytes, size_t size)
+{
+	log_append(&shim->log, stream, bytes, size);
+	if (losses_to_tell(shim) && !shim->log_tell.armed)
+		timer_set(&shim->loop, &shim->log_tell, LOG_TELL_MS);
+}
 
 void shim_set_state(struct shim *shim, enum container_state state, const char *event)
 {
@@ -30,7 +65,7 @@ void shim_set_state(struct shim *shim, enum container_state state, const char *e
 	json_t *json;
 
 	shim->status.state = state;
-	shim->status.log_dropped = shim->log.dropped;
+	shim_count_losses(shim);
 	json = status_json(&shim->status, shim->id, &shim->result.user);
 	/* A state directory that takes no file leaves the event as the only word; there is nobody else to tell. */
 	(void)status_write(shim->state_directory, json, &err);
@@ -79,13 +114,15 @@ static void finish(struct shim *shim)
 	bool failed = shim->status.state == STATE_CREATING;
 
 	timer_clear(&shim->loop, &shim->drain);
+	timer_clear(&shim->loop, &shim->log_tell);
 	log_close(&shim->log);
-	/* No new client may find a shim that is about to leave: it reads status.json instead. */
-	clients_stop_listening(shim);
 	timer_clear(&shim->loop, &shim->sweep);
 	if (shim->cgroup >= 0)
 		leaf_sweep(shim->cgroup);
-	shim_set_state(shim, failed ? STATE_FAILED : STATE_EXITED, failed ? "failed" : "exited");
+	shim_set_state(shim, failed ? STATE_FAILED : STATE_EXITED, NULL);
+	/* Only now: a client that finds nobody any more is to find the last state in status.json. */
+	clients_stop_listening(shim);
+	clients_event(shim, failed ? "failed" : "exited");
 	attach_exit(shim);
 	shim->over = true;
 	timer_set(&shim->loop, &shim->linger, LINGER_MS);
@@ -162,7 +199,7 @@ static int bring_up(struct shim *shim, const char *bundle, struct error *err)
 		if ((result = bundle_restrict_devices(shim->bundle, shim->cgroup, err)) < 0)
 			return result;
 	}
-	result = log_open(&shim->log, bundle_log_path(shim->bundle), err);
+	result = log_open(&shim->log, bundle_log_path(shim->bundle), bundle_log_rate(shim->bundle), err);
 	return result < 0 ? result : init_create(shim, err);
 }
 
@@ -179,6 +216,7 @@ static void shim_init(struct shim *shim, const char *id, int state_directory)
 	shim->drain.fire = drain_over;
 	shim->linger.fire = linger_over;
 	shim->sweep.fire = sweep_again;
+	shim->log_tell.fire = tell_losses;
 	shim->status.shim_pid = getpid();
 	shim->status.created_at = status_now();
 }

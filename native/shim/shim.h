@@ -57,6 +57,8 @@ struct shim {
 	int client_count;
 	struct exec_session *execs;
 	unsigned exec_number;
+	struct timer log_tell;  /* tells of lost log entries, in the log and to clients */
+	uint64_t losses_told;   /* how many of them clients have heard of */
 	struct timer drain;     /* bounds the waiting for output after the end */
 	int drain_rounds;
 	bool over;              /* the last state is out: leave once the clients have what is theirs */
@@ -75,6 +77,10 @@ void shim_maybe_finish(struct shim *shim);
 void shim_maybe_leave(struct shim *shim);
 /* Removes the empty leaves of execs; `killed`: what is left in one is dying, so look again soon. */
 void shim_sweep(struct shim *shim, bool killed);
+/* Takes output of the container into its log. */
+void shim_log(struct shim *shim, enum log_stream stream, const char *bytes, size_t size);
+/* Brings the status up to date with the log's losses. */
+void shim_count_losses(struct shim *shim);
 
 /* init_process.c */
 int init_create(struct shim *shim, struct error *err);

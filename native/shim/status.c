@@ -42,13 +42,13 @@ static json_t *user_json(const struct resolved_user *user)
 
 json_t *status_json(const struct status *status, const char *id, const struct resolved_user *user)
 {
-	return json_pack("{s:i, s:s, s:s, s:i, s:i, s:o, s:o, s:o, s:i, s:i, s:b, s:I, s:o, s:o}",
+	return json_pack("{s:i, s:s, s:s, s:i, s:i, s:o, s:o, s:o, s:i, s:i, s:b, s:I, s:I, s:o, s:o}",
 			 "version", 1, "id", id, "state", state_names[status->state],
 			 "shimPid", (int)status->shim_pid, "pid", (int)status->pid,
 			 "createdAt", status_time(status->created_at), "startedAt", status_time(status->started_at),
 			 "finishedAt", status_time(status->finished_at),
 			 "exitCode", status->exit_code, "signal", status->signal, "oomKilled", status->oom_killed,
-			 "logDropped", (json_int_t)status->log_dropped,
+			 "logDropped", (json_int_t)status->log_dropped, "logLimited", (json_int_t)status->log_limited,
 			 "user", status->has_user ? user_json(user) : json_null(),
 			 "error", status->has_error ? error_to_json(&status->error) : json_null());
 }

@@ -15,7 +15,8 @@ struct status {
 	uint64_t created_at, started_at, finished_at; /* CLOCK_REALTIME, ns; 0: not yet */
 	int exit_code, signal;
 	bool oom_killed;
-	uint64_t log_dropped;      /* log entries lost to a full disk */
+	uint64_t log_dropped;      /* log entries that the file could not take */
+	uint64_t log_limited;      /* and those beyond the rate limit */
 	bool has_error;
 	struct error error;
 	bool has_user;
