@@ -16,6 +16,7 @@ import { startCriServer } from './cri-server/server.ts';
 import { BerthError } from './errors/catalogue.ts';
 import { createImageService } from './image-service/image-service.ts';
 import { createPodNetwork } from './pod-network/create-pod-network.ts';
+import { openConfinement } from './runtime-service/security/confinement.ts';
 import { createRuntimeService } from './runtime-service/service.ts';
 import { startStreamingServer } from './streaming/server.ts';
 import type { StreamingOptions } from './streaming/server.ts';
@@ -122,6 +123,7 @@ async function startDaemon(config: Config, hierarchy: CgroupHierarchy, log: Logg
     await createRuntimeService({
       config, log, clock, launcher, cgroups, network, images: images.provider, metrics: createRuntimeMetrics(metrics),
       streams: streaming.urls,
+      confinement: await openConfinement({ compiler: programs.seccomp, policy: programs.appArmorPolicy, state: config.state, log }),
     }),
     (layer) => layer.close(),
   );

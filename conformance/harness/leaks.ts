@@ -145,6 +145,8 @@ async function files(scope: LeakScope, images: boolean): Promise<string[]> {
       const full = path.join(entry.parentPath, entry.name);
       if (finished.some((layer) => full === layer || full.startsWith(`${layer}/`))) continue;
       const relative = path.relative(scope.root, full);
+      // Compiled filters, kept for the next container with the same profile.
+      if (entry.parentPath === path.join(scope.state, 'seccomp')) continue;
       if (PERMANENT_FILES.has(relative) || (!images && /^(images|layers)(\/|$)/.test(relative))) continue;
       if (!entry.isDirectory() || /[0-9a-f]{64}/.test(entry.name)) found.push(full);
     }

@@ -14,6 +14,9 @@ export interface NativePrograms {
   readonly unpack: string;
   readonly net: string;
   readonly notify: string;
+  readonly seccomp: string;
+  /** Not a program: the compiled default profile. */
+  readonly appArmorPolicy: string;
 }
 
 /** `url` is that of the bundle, or of any file of the sources. */
@@ -24,6 +27,8 @@ export function nativePrograms(url: string): NativePrograms {
     unpack: join(directory, 'berth-unpack'),
     net: join(directory, 'berth-net'),
     notify: join(directory, 'berth-notify'),
+    seccomp: join(directory, 'berth-seccomp'),
+    appArmorPolicy: join(directory, 'lib', 'berth-default.apparmor'),
   };
 }
 

@@ -19,6 +19,7 @@ import type { StreamUrls } from '../streaming/requests.ts';
 import type { Clock } from '../telemetry/clock.ts';
 import type { RuntimeMetrics } from '../telemetry/runtime-metrics.ts';
 import type { EventHub } from './events/event-hub.ts';
+import type { Confinement } from './security/confinement.ts';
 
 /** A sandbox in memory. Only `record` changes, and only through state/. */
 export interface Sandbox {
@@ -51,6 +52,7 @@ export interface Runtime {
   readonly network: PodNetwork;
   readonly images: ImageProvider;
   readonly cdi: CdiCatalogue;
+  readonly confinement: Confinement;
   readonly sandboxes: IdIndex<Sandbox>;
   readonly containers: IdIndex<Container>;
   readonly sandboxStore: RecordStore<SandboxRecord>;

@@ -44,6 +44,7 @@ import type { Runtime } from './runtime.ts';
 import { attach } from './streaming/attach.ts';
 import { exec } from './streaming/exec.ts';
 import { portForward } from './streaming/port-forward.ts';
+import type { Confinement } from './security/confinement.ts';
 import { createStats } from './stats/stats.ts';
 import { status } from './status.ts';
 import { runtimeVersion } from './version.ts';
@@ -56,6 +57,7 @@ export interface RuntimeServiceOptions {
   readonly cgroups: Cgroups;
   readonly network: PodNetwork;
   readonly images: ImageProvider;
+  readonly confinement: Confinement;
   readonly metrics: RuntimeMetrics;
   readonly streams: StreamUrls;
 }

@@ -33,6 +33,7 @@ function verboseInfo(runtime: Runtime): Record<string, string> {
     config: JSON.stringify({ ...config, stateDir: config.state, rootDir: config.root }),
     cgroup: JSON.stringify({ driver: cgroups.driver, mountPoint, controllers: [...controllers], missing }),
     network: JSON.stringify(runtime.network.describe()),
+    security: JSON.stringify({ seccomp: true, appArmor: runtime.confinement.appArmor.enabled }),
     objects: JSON.stringify({ sandboxes: runtime.sandboxes.size, containers: runtime.containers.size }),
   };
 }

@@ -27,7 +27,7 @@ export function readNativeError(value: Record<string, unknown>): NativeError {
 }
 
 /** Steps that fail because of what the request asked for rather than because of the machine. */
-const requestSteps: ReadonlySet<string> = new Set(['mount', 'log', 'command', 'cwd', 'user', 'sysctl', 'rlimit', 'device', 'mask', 'readonly', 'exec']);
+const requestSteps: ReadonlySet<string> = new Set(['mount', 'log', 'command', 'cwd', 'user', 'sysctl', 'rlimit', 'device', 'mask', 'readonly', 'exec', 'apparmor']);
 
 /** Of those, the errnos that say that the named thing is absent or unusable. */
 const requestErrnos: ReadonlySet<string> = new Set([

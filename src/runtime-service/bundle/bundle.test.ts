@@ -19,6 +19,7 @@ const input = (changes: Partial<BundleInput> = {}): BundleInput => ({
   cgroup: { path: '/sys/fs/cgroup/berth/x', relative: '/berth/x' },
   rootfs: { lower: ['/top', '/bottom'], upper: '/u', work: '/w' },
   logPath: '/log',
+  confinement: { seccompFilter: '', appArmorProfile: '' },
   grantable: new Set(['CHOWN', 'KILL']),
   maxOpenFiles: 1_000_000,
   ...changes,

@@ -4,6 +4,7 @@ import type { ContainerEdits } from '../../cdi/edits.ts';
 import type { ImageRunConfig } from '../../image-service/images.ts';
 import type { LinuxContainerSecurityContext__Output } from '../../cri-server/generated/runtime/v1/LinuxContainerSecurityContext.ts';
 import type { StoredContainerConfig } from '../../state/container.ts';
+import type { ContainerConfinement } from '../security/confinement.ts';
 import { capabilitySets } from './capabilities.ts';
 import { ociHooks, withCdiMounts } from './cdi.ts';
 import type { ContainerDevices } from './devices.ts';
@@ -32,6 +33,7 @@ export interface BundleInput {
   readonly rootfs: { readonly lower: readonly string[]; readonly upper: string; readonly work: string };
   /** Absolute; empty for no log. */
   readonly logPath: string;
+  readonly confinement: ContainerConfinement;
   readonly grantable: ReadonlySet<string>;
   /** Hard limit of open files that berthd may hand on. */
   readonly maxOpenFiles: number;
@@ -72,6 +74,7 @@ export function ociConfig(input: BundleInput): object {
       rlimits: [{ type: 'RLIMIT_NOFILE', soft: Math.min(1024, input.maxOpenFiles), hard: Math.min(524_288, input.maxOpenFiles) }],
       noNewPrivileges: security?.no_new_privs ?? false,
       oomScoreAdj: Number(config.linux?.resources?.oom_score_adj ?? 0),
+      ...(input.confinement.appArmorProfile === '' ? {} : { apparmorProfile: input.confinement.appArmorProfile }),
     },
     root: { path: 'rootfs', readonly: readonlyRoot },
     mounts: withCdiMounts(containerMounts(config.mounts, { ...input.mounts, privileged, readonlyRoot }), input.edits.mounts),
@@ -98,6 +101,7 @@ export function berthConfig(input: BundleInput): object {
     stdin: config.stdin,
     stdinOnce: config.stdin_once,
     cgroup: input.cgroup.path,
+    ...(input.confinement.seccompFilter === '' ? {} : { seccomp: input.confinement.seccompFilter }),
     user: bundleUser(config.linux?.security_context ?? null, input.image, input.edits.additionalGids),
   };
 }

@@ -18,6 +18,7 @@ import { sandboxFiles } from '../pod-sandbox/files.ts';
 import { pidLock, sandboxPins } from '../pod-sandbox/resources.ts';
 import { ensureSharedPid, sandboxFile } from '../pod-sandbox/run.ts';
 import type { Runtime, Sandbox } from '../runtime.ts';
+import { containerConfinement } from '../security/confinement.ts';
 
 /** Gathers what the bundle is made of. Changes nothing but, for the first container that shares PIDs, the sandbox's reaper. */
 export async function prepareBundle(
@@ -31,6 +32,7 @@ export async function prepareBundle(
   const privileged = config.linux?.security_context?.privileged ?? false;
   const pins = sandboxPins(runtime, sandbox.record);
   const directory = runtime.containerStore.directoryOf(id);
+  const grantable = await grantableCapabilities();
   const edits = await runtime.cdi.edits(requestedCdiDevices(config));
   return {
     id,
@@ -57,7 +59,8 @@ export async function prepareBundle(
     cgroup: { path: record.cgroupPath, relative: `/${relative(runtime.cgroups.hierarchy.mountPoint, record.cgroupPath)}` },
     rootfs: { lower: image.layers, upper: join(directory, 'upper'), work: join(directory, 'work') },
     logPath: record.logPath,
-    grantable: await grantableCapabilities(),
+    confinement: await containerConfinement(runtime.confinement, config, grantable),
+    grantable,
     maxOpenFiles: await maxOpenFiles(),
   };
 }

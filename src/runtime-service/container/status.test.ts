@@ -67,7 +67,7 @@ test('what the node can do, and why it may not', async () => {
   const { status, runtime_handlers, info } = await rig.call('Status', { verbose: true });
   expect(status?.conditions).toMatchObject([{ type: 'RuntimeReady', status: true }, { type: 'NetworkReady', status: true }]);
   expect(runtime_handlers?.map(({ name }) => name)).toEqual(['', 'berth']);
-  expect(Object.keys(info ?? {})).toEqual(['config', 'cgroup', 'network', 'objects']);
+  expect(Object.keys(info ?? {})).toEqual(['config', 'cgroup', 'network', 'security', 'objects']);
   expect((await rig.call('Status', { verbose: false })).info).toEqual({});
   expect(await rig.call('RuntimeConfig', {})).toEqual({ linux: { cgroup_driver: 'CGROUPFS' } });
   expect(await rig.call('Version', {})).toMatchObject({ version: '0.1.0', runtime_name: 'berth', runtime_api_version: 'v1' });

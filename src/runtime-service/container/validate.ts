@@ -1,5 +1,4 @@
 import type { ContainerConfig__Output } from '../../cri-server/generated/runtime/v1/ContainerConfig.ts';
-import type { SecurityProfile__Output } from '../../cri-server/generated/runtime/v1/SecurityProfile.ts';
 import { cgroupWrites } from '../../cgroup/limits.ts';
 import { validateOomScore } from '../../cgroup/oom-score.ts';
 import { BerthError, invalidField } from '../../errors/catalogue.ts';
@@ -35,21 +34,10 @@ function validateSecurity(config: ContainerConfig__Output): void {
   if (security === null) return;
   const field = 'config.linux.security_context';
   validatePrivileges(security, field);
-  refuseSeccomp(security.seccomp, security.seccomp_profile_path, field, security.privileged);
-  const apparmor = security.apparmor;
-  const named = apparmor?.profile_type === 'Localhost' || security.apparmor_profile.startsWith('localhost/');
-  if (named && !security.privileged) throw new BerthError('NOT_IMPLEMENTED', `${field}.apparmor: named profiles are not there yet`);
   const userns = security.namespace_options?.userns_options ?? null;
   if (userns !== null && userns.mode !== 'NODE') {
     throw new BerthError('NOT_IMPLEMENTED', `${field}.namespace_options.userns_options: user namespaces are not there yet`);
   }
-}
-
-/** A privileged container is never filtered, whatever its profile says (kubernetes.io, seccomp). */
-function refuseSeccomp(profile: SecurityProfile__Output | null, path: string, field: string, privileged: boolean): void {
-  if (privileged) return;
-  const wanted = profile === null ? path !== '' && path !== 'unconfined' : profile.profile_type !== 'Unconfined';
-  if (wanted) throw new BerthError('NOT_IMPLEMENTED', `${field}.seccomp: seccomp profiles are not there yet, use Unconfined`);
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });

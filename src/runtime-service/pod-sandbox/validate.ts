@@ -6,6 +6,7 @@ import { podWrites } from '../../cgroup/pod-limits.ts';
 import { sliceDirectory } from '../../cgroup/systemd/units.ts';
 import { BerthError, invalidField } from '../../errors/catalogue.ts';
 import { runtimeHandlers } from '../runtime.ts';
+import { validateSandboxProfiles } from '../security/confinement.ts';
 
 /** Checks a sandbox configuration wholly before anything is changed. Throws INVALID_FIELD or UNKNOWN_HANDLER. */
 export function validateSandbox(
@@ -22,6 +23,7 @@ export function validateSandbox(
   const options = namespaceOptions(config);
   validateNamespaces(options);
   validateSysctls(config, options);
+  validateSandboxProfiles(config.linux?.security_context ?? null);
   validateCgroupParent(config.linux?.cgroup_parent ?? '', driver);
   podWrites(config.linux?.overhead ?? null, config.linux?.resources ?? null, 'config.linux');
   if (config.log_directory !== '' && !config.log_directory.startsWith('/')) {

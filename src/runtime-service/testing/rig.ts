@@ -70,6 +70,10 @@ export class Rig {
       cgroups: this.#cgroups(),
       network: this.#network(),
       images: this.#images(),
+      confinement: {
+        seccomp: { filter: async (choice) => (choice.kind === 'unconfined' ? undefined : `/filters/${choice.kind}`) },
+        appArmor: { enabled: false, profile: async () => undefined },
+      },
       metrics: createRuntimeMetrics(this.metrics),
       streams: {
         exec: (request) => this.#stream('exec', request),
