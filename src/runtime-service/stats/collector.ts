@@ -23,8 +23,8 @@ const mostKeptFiles = 4096;
 const sampleEvery = 10_000;
 const samplePatience = 120_000;
 
-/** How long a call may wait for the size of a writable layer that has never been measured, in ms. */
-const firstFigurePatience = 50;
+/** How long a call may wait for the size of a writable layer that has never been measured, in ms: once in its life. */
+const firstFigurePatience = 1_000;
 
 /** A cgroup at one moment. */
 export interface Observation {
