@@ -72,17 +72,17 @@ describe('what the registry does not have', () => {
     }
   });
 
-  test('a registry where nobody listens is UNAVAILABLE', async () => {
+  test('a registry where nobody listens is UNKNOWN, for the kubelet to read RegistryUnavailable', async () => {
     await stage.daemon.setRegistry('127.0.0.1:9', 'http://127.0.0.1:9');
-    await expectCode(pull('127.0.0.1:9/busybox:latest'), 'UNAVAILABLE', /127\.0\.0\.1:9/);
+    await expectCode(pull('127.0.0.1:9/busybox:latest'), 'UNKNOWN', /^RegistryUnavailable: .*127\.0\.0\.1:9/);
   });
 });
 
 describe('what comes over the wire is wrong', () => {
-  test('a layer that is always cut off is UNAVAILABLE', async () => {
+  test('a layer that is always cut off is UNKNOWN, for the kubelet to read RegistryUnavailable', async () => {
     const path = new RegExp(`blobs/${big(BIG).layers[1]?.digest}`);
     faulty.setRules({ path, fault: { kind: 'cut', after: 500_000 }, times: 1 }, { path, fault: { kind: 'cut', after: 0 } });
-    await expectCode(pull(through('big')), 'UNAVAILABLE');
+    await expectCode(pull(through('big')), 'UNKNOWN', /^RegistryUnavailable: /);
     await expectNoImages();
   });
 
@@ -123,9 +123,9 @@ describe('what comes over the wire is wrong', () => {
     await expectNoImages();
   });
 
-  test('a registry that only fails is UNAVAILABLE', async () => {
+  test('a registry that only fails is UNKNOWN, for the kubelet to read RegistryUnavailable', async () => {
     faulty.setRules({ path: /manifests/, fault: { kind: 'answer', status: 503, body: 'try later' } });
-    await expectCode(pull(through('busybox')), 'UNAVAILABLE', /503/);
+    await expectCode(pull(through('busybox')), 'UNKNOWN', /^RegistryUnavailable: .*503/);
     await expectNoImages();
   });
 
@@ -142,7 +142,13 @@ describe('what comes over the wire is wrong', () => {
 });
 
 describe('what would leave its directory', () => {
-  test.each(['dot-dot', 'dot-dot-inside', 'absolute-symlink', 'relative-symlink', 'host-hardlink'])('%s is refused', async (repository) => {
+  test.each(['absolute-symlink', 'relative-symlink'])('%s stays inside, as a process in the container would see it', async (repository) => {
+    await pull(stage.ref(repository));
+    expect(existsSync(ESCAPE)).toBe(false);
+    await stage.cri.call('RemoveImage', { image: { image: stage.ref(repository) } });
+  });
+
+  test.each(['dot-dot', 'dot-dot-inside', 'host-hardlink'])('%s is refused', async (repository) => {
     await expectCode(pull(stage.ref(repository)), 'INVALID_ARGUMENT');
     await expectNoImages();
     expect(existsSync('/etc/berth-escaped')).toBe(false);

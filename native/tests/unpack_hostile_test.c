@@ -31,6 +31,38 @@ static void refused(const char *step, const char *path, const struct header *con
 	bytes_free(&tar);
 }
 
+/* The type of what is at `path` in the layer; 0: nothing. */
+static mode_t in_layer(const struct run *run, const char *path)
+{
+	char full[256];
+	struct stat status;
+
+	snprintf(full, sizeof(full), "%s/%s", run->dest, path);
+	return lstat(full, &status) == 0 ? status.st_mode & S_IFMT : 0;
+}
+
+/* Runs a layer and checks that what it writes lands inside, at `path` (of a type), and nothing outside changes. */
+static void contained(const char *path, mode_t type, const struct header *const *entries)
+{
+	struct bytes tar = { 0 };
+	struct run run;
+	char probe[80];
+
+	for (; *entries != NULL; entries++)
+		tar_add(&tar, *entries);
+	tar_end(&tar);
+	run_layer(&run, &tar, NULL, NULL);
+	CHECK(run.status == 0);
+	CHECK(in_layer(&run, path) == type);
+	CHECK(content_is(victim, "untouched"));
+	snprintf(probe, sizeof(probe), "%s/x", outside);
+	CHECK(access(probe, F_OK) < 0);
+	run_clean(&run);
+	bytes_free(&tar);
+}
+
+#define CONTAINED(path, type, ...) contained(path, type, (const struct header *const[]){ __VA_ARGS__, NULL })
+
 #define REFUSED(step, path, ...) refused(step, path, (const struct header *const[]){ __VA_ARGS__, NULL })
 
 static void ways_out(void)
@@ -38,17 +70,27 @@ static void ways_out(void)
 	REFUSED("entry", "../x", FILE_ENTRY("../x", "out"));
 	REFUSED("entry", "a/../../x", FILE_ENTRY("a/../../x", "out"));
 	REFUSED("entry", "a/..", DIR_ENTRY("a/.."));
-	REFUSED("entry", "l/x", LINK_ENTRY("l", '2', outside), FILE_ENTRY("l/x", "out"));
-	REFUSED("entry", "l/x", LINK_ENTRY("l", '2', climbing), FILE_ENTRY("l/x", "out"));
-	REFUSED("entry", "l/etc/x", LINK_ENTRY("l", '2', "/"), FILE_ENTRY("l/etc/x", "out"));
-	REFUSED("entry", "l/missing/x", LINK_ENTRY("l", '2', "../missing"), FILE_ENTRY("l/missing/x", "out"));
-	REFUSED("entry", "l/.wh.victim", LINK_ENTRY("l", '2', outside), FILE_ENTRY("l/.wh.victim", ""));
-	REFUSED("entry", "l/.wh..wh..opq", LINK_ENTRY("l", '2', outside), FILE_ENTRY("l/.wh..wh..opq", ""));
-	/* A directory that is swapped for a symlink between two entries of it. */
-	REFUSED("entry", "d/x", FILE_ENTRY("d/first", "1"), LINK_ENTRY("d", '2', outside), FILE_ENTRY("d/x", "out"));
 	/* A loop. */
 	REFUSED("entry", "l/x", LINK_ENTRY("l", '2', "l"), FILE_ENTRY("l/x", "out"));
 	REFUSED("entry", "f/x", FILE_ENTRY("f", "file"), FILE_ENTRY("f/x", "out"));
+}
+
+/* Symlinks mean what they would mean to a process in the layer. */
+static void ways_that_stay_inside(void)
+{
+	char inner[80];
+
+	snprintf(inner, sizeof(inner), "%s/x", outside);
+	CONTAINED(inner, S_IFREG, LINK_ENTRY("l", '2', outside), FILE_ENTRY("l/x", "out"));
+	CONTAINED(inner, S_IFREG, LINK_ENTRY("l", '2', climbing), FILE_ENTRY("l/x", "out"));
+	CONTAINED(inner, S_IFDIR, LINK_ENTRY("l", '2', outside), FILE_ENTRY("l/x/y", "out"));
+	CONTAINED("etc/x", S_IFREG, LINK_ENTRY("l", '2', "/"), FILE_ENTRY("l/etc/x", "out"));
+	CONTAINED("missing/x", S_IFREG, LINK_ENTRY("l", '2', "../missing"), FILE_ENTRY("l/x", "out"));
+	CONTAINED("run/x", S_IFREG, DIR_ENTRY("run"), DIR_ENTRY("var"), LINK_ENTRY("var/run", '2', "/run"), FILE_ENTRY("var/run/x", "out"));
+	CONTAINED(victim, S_IFCHR, LINK_ENTRY("l", '2', outside), FILE_ENTRY("l/.wh.victim", ""));
+	CONTAINED(outside, S_IFDIR, LINK_ENTRY("l", '2', outside), FILE_ENTRY("l/.wh..wh..opq", ""));
+	/* A directory that is swapped for a symlink between two entries of it. */
+	CONTAINED(inner, S_IFREG, FILE_ENTRY("d/first", "1"), LINK_ENTRY("d", '2', outside), FILE_ENTRY("d/x", "out"));
 }
 
 static void links_out(void)
@@ -145,6 +187,14 @@ static void limits(void)
 	run_clean(&run);
 	bytes_free(&input);
 
+	tar_add(&input, FILE_ENTRY("a/name/of/20/bytes.", ""));
+	tar_add(&input, FILE_ENTRY("a/name/of/21/bytes..", ""));
+	tar_end(&input);
+	run_layer(&run, &input, "--max-path", "19");
+	CHECK(run_failed(&run, "limit", "a/name/of/21/bytes.."));
+	run_clean(&run);
+	bytes_free(&input);
+
 	/* Few entries, many implied directories. */
 	tar_add(&input, FILE_ENTRY("a/b/c/d/e/f/g", ""));
 	tar_add(&input, FILE_ENTRY("h/i/j/k/l/m/n", ""));
@@ -171,6 +221,7 @@ int main(void)
 		return 1;
 	close(fd);
 	ways_out();
+	ways_that_stay_inside();
 	links_out();
 	never_through_the_last_component();
 	bad_values();

@@ -67,7 +67,7 @@ static void kinds_modes_owners_times(void)
 	CHECK(status_of(&run, "zero").st_mode == S_IFREG);
 	char inodes[32], written[32];
 	run_field(&run, "inodes", inodes, sizeof(inodes));
-	run_field(&run, "unpackedBytes", written, sizeof(written));
+	run_field(&run, "contentBytes", written, sizeof(written));
 	CHECK(strcmp(inodes, "9") == 0 && strcmp(written, "7") == 0);
 	run_clean(&run);
 }

@@ -74,6 +74,13 @@ void run_layer(struct run *run, const struct bytes *input, const char *option, c
 	run_program(run, arguments, input);
 }
 
+void run_arguments(struct run *run, const char *const *arguments)
+{
+	const struct bytes nothing = { 0 };
+
+	run_program(run, arguments, &nothing);
+}
+
 void run_command(struct run *run, const char *command, const char *argument)
 {
 	const char *const arguments[] = { "berth-unpack", command, argument, NULL };

@@ -58,6 +58,8 @@ struct run {
 void run_layer(struct run *run, const struct bytes *input, const char *option, const char *value);
 /* Runs berth-unpack with one command and its argument. */
 void run_command(struct run *run, const char *command, const char *argument);
+/* The same with a whole list of arguments, NULL-terminated. */
+void run_arguments(struct run *run, const char *const *arguments);
 /* Whether the run failed in this step and names this path (NULL: any). */
 bool run_failed(const struct run *run, const char *step, const char *path);
 bool run_succeeded(const struct run *run);

@@ -29,7 +29,7 @@ static int write_at(int fd, const char *data, size_t length, int64_t offset, con
 	return 0;
 }
 
-int content_write(struct archive *archive, int64_t size, int fd, const char *path, uint64_t *written, struct error *err)
+int content_write(struct archive *archive, int64_t size, int fd, const char *path, struct error *err)
 {
 	int64_t end = 0;
 
@@ -48,7 +48,6 @@ int content_write(struct archive *archive, int64_t size, int fd, const char *pat
 		int result = write_at(fd, data, length, offset, path, err);
 		if (result < 0)
 			return result;
-		*written += length;
 		if (offset + (int64_t)length > end)
 			end = offset + (int64_t)length;
 	}

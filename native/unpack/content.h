@@ -8,8 +8,8 @@
 
 struct archive;
 
-/* Writes the current entry's data; what the archive leaves out stays a hole. Adds to `written`. */
-int content_write(struct archive *archive, int64_t size, int fd, const char *path, uint64_t *written, struct error *err);
+/* Writes the current entry's data; what the archive leaves out stays a hole. */
+int content_write(struct archive *archive, int64_t size, int fd, const char *path, struct error *err);
 
 /* Turns libarchive's last failure into ours. */
 int content_archive_error(struct archive *archive, const char *path, struct error *err);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../common/scope.h"
+#include "implied.h"
 
 struct directory {
 	char *path;
@@ -63,6 +64,8 @@ int directories_apply(const struct directories *directories, const struct tree *
 			continue;
 		if (fd < 0)
 			return tree_error(err, directory->path, "cannot open the directory");
+		if (tree_implied(tree) > 0)
+			implied_clear(fd);
 		int result = metadata_apply(&directory->metadata, fd, directory->path, false, err);
 		if (result < 0)
 			return result;

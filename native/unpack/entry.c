@@ -62,7 +62,7 @@ static int unpack_file(struct unpacking *unpacking, struct archive_entry *entry,
 		return fd;
 	tree_count_inode(unpacking->tree);
 	int64_t size = archive_entry_size(entry);
-	int result = content_write(unpacking->archive, size, fd, place->path, &unpacking->written, err);
+	int result = content_write(unpacking->archive, size, fd, place->path, err);
 	if (result == 0 && size > 0 && archive_entry_sparse_count(entry) == 0)
 		result = skeleton_file(unpacking->skeleton, place->path, (uint64_t)size, err);
 	return result < 0 ? result : metadata_apply(metadata, fd, place->path, true, err);

@@ -16,7 +16,6 @@ struct unpacking {
 	struct archive *archive;
 	struct tree *tree;
 	struct directories *directories; /* whose metadata waits for the end */
-	uint64_t written;                /* bytes of file content */
 	struct skeleton *skeleton;       /* NULL: none is wanted */
 };
 

@@ -24,7 +24,7 @@ static const unsigned int allowed[] = {
 	SYS_statx, SYS_mkdirat, SYS_mknodat, SYS_symlinkat, SYS_linkat, SYS_unlinkat, SYS_renameat2, SYS_readlinkat,
 	SYS_fchdir,
 	/* metadata */
-	SYS_fchown, SYS_fchownat, SYS_fchmod, SYS_fchmodat, SYS_fsetxattr, SYS_lsetxattr, SYS_fremovexattr, SYS_utimensat,
+	SYS_fchown, SYS_fchownat, SYS_fchmod, SYS_fchmodat, SYS_fsetxattr, SYS_fgetxattr, SYS_lsetxattr, SYS_fremovexattr, SYS_utimensat,
 	/* memory, threads, and what the C library does by itself */
 	SYS_mmap, SYS_munmap, SYS_mremap, SYS_mprotect, SYS_madvise, SYS_brk, SYS_clone, SYS_clone3, SYS_futex, SYS_rseq,
 	SYS_set_robust_list, SYS_gettid, SYS_getpid, SYS_tgkill, SYS_sched_yield, SYS_sched_getaffinity, SYS_rt_sigaction,

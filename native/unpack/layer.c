@@ -1,6 +1,7 @@
 #include "layer.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/xattr.h>
@@ -64,7 +65,14 @@ static int check_entries(uint64_t entries, uint64_t inodes, uint64_t limit, stru
 	return error_set(err, EFBIG, "limit", "", "the layer has more than %llu entries", (unsigned long long)limit);
 }
 
-static int unpack_entries(struct unpacking *unpacking, uint64_t limit, struct error *err)
+static int check_path(const char *name, uint64_t limit, struct error *err)
+{
+	if (name == NULL || strlen(name) <= limit)
+		return 0;
+	return error_set(err, ENAMETOOLONG, "limit", name, "the name is longer than %llu bytes", (unsigned long long)limit);
+}
+
+static int unpack_entries(struct unpacking *unpacking, const struct layer_limits *limits, struct error *err)
 {
 	struct archive_entry *entry;
 	uint64_t entries = 0;
@@ -77,7 +85,9 @@ static int unpack_entries(struct unpacking *unpacking, uint64_t limit, struct er
 		/* A warning is about a part of the header that cannot be shown in this locale, say. */
 		if (status < ARCHIVE_WARN)
 			return content_archive_error(unpacking->archive, "", err);
-		result = check_entries(++entries, tree_inodes(unpacking->tree), limit, err);
+		result = check_entries(++entries, tree_inodes(unpacking->tree), limits->max_entries, err);
+		if (result == 0)
+			result = check_path(archive_entry_pathname(entry), limits->max_path, err);
 		if (result == 0)
 			result = entry_unpack(unpacking, entry, err);
 	}
@@ -96,12 +106,12 @@ static int unpack_all(struct source *source, int root_fd, const struct layer_lim
 	if (status == 0)
 		status = open_archive(source, &unpacking.archive, err);
 	if (status == 0)
-		status = unpack_entries(&unpacking, limits->max_entries, err);
+		status = unpack_entries(&unpacking, limits, err);
+	if (status == 0)
+		status = figures_of_tree(tree_root(unpacking.tree), &result->figures, err);
 	/* Not before the archive is closed: its last block may still be in use. */
 	if (unpacking.archive != NULL)
 		archive_read_free(unpacking.archive);
-	result->unpacked_bytes = unpacking.written;
-	result->inodes = unpacking.tree == NULL ? 0 : tree_inodes(unpacking.tree);
 	directories_free(unpacking.directories);
 	tree_free(unpacking.tree);
 	if (source->failure.step[0] == '\0')

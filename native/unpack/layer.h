@@ -5,17 +5,18 @@
 #include <stdint.h>
 
 #include "../common/error.h"
+#include "figures.h"
 #include "stream.h"
 
 struct layer_limits {
 	struct stream_limits stream;
 	uint64_t max_entries; /* of the archive, and inodes in the tree */
+	uint64_t max_path;    /* bytes of a name */
 };
 
 struct layer_result {
 	struct stream_totals totals;
-	uint64_t unpacked_bytes; /* file content written; holes do not count */
-	uint64_t inodes;
+	struct figures figures;
 	uint64_t skeleton_bytes; /* 0: there is none */
 };
 

@@ -1,13 +1,15 @@
 /*
  * berth-unpack: one layer per process.
  *
- *   berth-unpack layer --dest DIR [--skeleton FILE] [--max-bytes N] [--max-entries N] [--max-ratio N]   < stream
- *   berth-unpack pack DIR FILE   > tar, made of a layer's directory and its skeleton
+ *   berth-unpack layer --dest DIR [--skeleton FILE] [--max-bytes N] [--max-entries N] [--max-ratio N] [--max-path N]   < stream
+ *   berth-unpack pack DIR FILE            > tar, made of a layer's directory and its skeleton
+ *   berth-unpack parents DIR LAYER...     see parents.h
+ *   berth-unpack check DIR                counts what a tree holds
  *   berth-unpack sync DIR
  *   berth-unpack remove DIR
  *
  * One line of JSON on standard output (of `pack`: on standard error). Exit status 0, or 1 with {"error":{step,path,errno,errnoName,message}}.
- * Steps: args, confine, read, decompress, archive, entry, limit, write, sync, remove, skeleton, tree.
+ * Steps: args, confine, read, decompress, archive, entry, limit, write, sync, remove, skeleton, tree, check, parents.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,13 +18,16 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "../common/scope.h"
 #include "confine.h"
+#include "figures.h"
 #include "layer.h"
 #include "pack.h"
+#include "parents.h"
 #include "placement.h"
 #include "remove.h"
 #include "report.h"
@@ -67,6 +72,8 @@ static int parse_layer(int count, char **arguments, struct layer_arguments *pars
 			result = parse_number(name, value, &parsed->limits.max_entries, err);
 		else if (strcmp(name, "--max-ratio") == 0)
 			result = parse_number(name, value, &parsed->limits.stream.max_ratio, err);
+		else if (strcmp(name, "--max-path") == 0)
+			result = parse_number(name, value, &parsed->limits.max_path, err);
 		else
 			result = error_set(err, EINVAL, "args", name, "unknown option");
 		if (result < 0)
@@ -82,12 +89,15 @@ static int run_layer(int count, char **arguments, struct error *err)
 		.limits = {
 			.stream = { .max_bytes = DEFAULT_MAX_BYTES, .max_ratio = DEFAULT_MAX_RATIO },
 			.max_entries = DEFAULT_MAX_ENTRIES,
+			.max_path = UINT64_MAX, /* what is too long for the tree is refused there */
 		},
 	};
 	int status = parse_layer(count, arguments, &parsed, err);
 	if (status < 0)
 		return status;
 	umask(0);
+	/* A half-unpacked layer is of no use to a berthd that starts anew, and its staging area is emptied then. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* Names in PAX headers are UTF-8 and are to stay so. Built into glibc: nothing is read from disk. */
 	setlocale(LC_CTYPE, "C.UTF-8");
 	placement_spread(parsed.dest);
@@ -114,6 +124,24 @@ static int run_sync(const char *path, struct error *err)
 	if (syncfs(fd) < 0)
 		return error_errno(err, "sync", path, "cannot flush the file system");
 	return report_done() < 0 ? error_errno(err, "write", "", "cannot report") : 0;
+}
+
+static int run_check(const char *path, struct error *err)
+{
+	struct figures figures;
+	scope_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return error_errno(err, "check", path, "cannot open the directory");
+	int result = figures_of_tree(fd, &figures, err);
+	if (result < 0)
+		return result;
+	return report_figures(&figures) < 0 ? error_errno(err, "write", "", "cannot report") : 0;
+}
+
+static int run_parents(const char *dest, int count, char **layers, struct error *err)
+{
+	int result = parents_make(dest, layers, (size_t)count, err);
+	return result < 0 ? result : run_check(dest, err);
 }
 
 static int run_remove(const char *path, struct error *err)
@@ -143,12 +171,16 @@ static int run(int count, char **arguments, struct error *err)
 		return run_layer(count - 2, arguments + 2, err);
 	if (strcmp(command, "sync") == 0 && count == 3)
 		return run_sync(arguments[2], err);
+	if (strcmp(command, "check") == 0 && count == 3)
+		return run_check(arguments[2], err);
+	if (strcmp(command, "parents") == 0 && count >= 4)
+		return run_parents(arguments[2], count - 3, arguments + 3, err);
 	if (strcmp(command, "remove") == 0 && count == 3)
 		return run_remove(arguments[2], err);
 	if (strcmp(command, "pack") == 0 && count == 4)
 		return run_pack(arguments[2], arguments[3], err);
 	return error_set(err, EINVAL, "args", command,
-			 "usage: berth-unpack layer --dest DIR | pack DIR FILE | sync DIR | remove DIR");
+			 "usage: berth-unpack layer --dest DIR | pack DIR FILE | parents DIR LAYER... | check DIR | sync DIR | remove DIR");
 }
 
 int main(int count, char **arguments)

@@ -41,13 +41,28 @@ static int finish(void)
 	return fflush(stdout) == 0 && !ferror(stdout) ? 0 : -1;
 }
 
+static void print_figures(const struct figures *figures)
+{
+	printf("\"unpackedBytes\":%llu,\"contentBytes\":%llu,\"inodes\":%llu,\"implied\":%llu",
+	       (unsigned long long)figures->disk_bytes, (unsigned long long)figures->content_bytes,
+	       (unsigned long long)figures->inodes, (unsigned long long)figures->implied);
+}
+
+int report_figures(const struct figures *figures)
+{
+	printf("{");
+	print_figures(figures);
+	printf("}\n");
+	return finish();
+}
+
 int report_layer(const struct layer_result *result)
 {
-	printf("{\"digest\":\"%s\",\"diffId\":\"%s\",\"size\":%llu,\"tarBytes\":%llu,\"unpackedBytes\":%llu,\"inodes\":%llu,\"skeletonBytes\":%llu}\n",
+	printf("{\"digest\":\"%s\",\"diffId\":\"%s\",\"size\":%llu,\"tarBytes\":%llu,\"skeletonBytes\":%llu,",
 	       result->totals.digest, result->totals.diff_id, (unsigned long long)result->totals.input_bytes,
-	       (unsigned long long)result->totals.tar_bytes,
-	       (unsigned long long)result->unpacked_bytes, (unsigned long long)result->inodes,
-	       (unsigned long long)result->skeleton_bytes);
+	       (unsigned long long)result->totals.tar_bytes, (unsigned long long)result->skeleton_bytes);
+	print_figures(&result->figures);
+	printf("}\n");
 	return finish();
 }
 

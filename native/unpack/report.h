@@ -6,6 +6,7 @@
 #include "layer.h"
 
 int report_layer(const struct layer_result *result);
+int report_figures(const struct figures *figures);
 int report_done(void);
 int report_error(const struct error *err);
 

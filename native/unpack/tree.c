@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../common/scope.h"
+#include "implied.h"
 #include "name.h"
 #include "overlay.h"
 #include "remove.h"
@@ -29,6 +30,7 @@ struct cached {
 struct tree {
 	int root;
 	uint64_t inodes;
+	uint64_t implied;
 	uint64_t clock;
 	struct cached cache[CACHE_SIZE];
 };
@@ -79,6 +81,11 @@ uint64_t tree_inodes(const struct tree *tree)
 	return tree->inodes;
 }
 
+uint64_t tree_implied(const struct tree *tree)
+{
+	return tree->implied;
+}
+
 void tree_count_inode(struct tree *tree)
 {
 	tree->inodes++;
@@ -95,18 +102,16 @@ int tree_error(struct error *err, const char *path, const char *what)
 	case EMFILE:
 	case ENFILE:
 		return error_errno(err, "write", path, "%s", what);
-	case EXDEV:
-		return error_set(err, EXDEV, "entry", path, "%s: a symlink in its path leads outside the layer", what);
 	default:
 		return error_errno(err, "entry", path, "%s", what);
 	}
 }
 
-static int open_beneath(const struct tree *tree, const char *path, uint64_t flags)
+static int open_inside(const struct tree *tree, const char *path, uint64_t flags)
 {
 	struct open_how how = {
 		.flags = flags | O_DIRECTORY | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV,
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV,
 	};
 	int fd;
 
@@ -119,7 +124,7 @@ static int open_beneath(const struct tree *tree, const char *path, uint64_t flag
 
 int tree_open_directory(const struct tree *tree, const char *path)
 {
-	return open_beneath(tree, path, O_RDONLY | O_NOFOLLOW);
+	return open_inside(tree, path, O_RDONLY | O_NOFOLLOW);
 }
 
 static int make_directory(struct tree *tree, const char *path, int links, const char *entry, struct error *err);
@@ -142,13 +147,12 @@ static int make_in_the_way(struct tree *tree, const char *parent, int parent_fd,
 	if (length < 0) /* EINVAL: no symlink */
 		return error_set(err, ENOTDIR, "entry", entry, "a part of its path is not a directory");
 	target[length] = '\0';
-	if (target[0] == '/') {
-		errno = EXDEV;
-		return tree_error(err, entry, "cannot make its directory");
-	}
 	if (links >= MAX_LINKS)
 		return error_set(err, ELOOP, "entry", entry, "too many symlinks in its path");
-	if (snprintf(path, sizeof(path), "%s%s%s", parent, *parent == '\0' ? "" : "/", target) >= (int)sizeof(path))
+	bool absolute = target[0] == '/';
+	const char *base = absolute ? "" : parent;
+	if (snprintf(path, sizeof(path), "%s%s%s", base, *base == '\0' ? "" : "/", target + strspn(target, "/") * absolute) >=
+	    (int)sizeof(path))
 		return error_set(err, ENAMETOOLONG, "entry", entry, "a symlink in its path makes it too long");
 	return make_directory(tree, path, links + 1, entry, err);
 }
@@ -156,7 +160,7 @@ static int make_in_the_way(struct tree *tree, const char *parent, int parent_fd,
 /* Opens `path`, making what is missing on the way. Returns an O_PATH descriptor. */
 static int make_directory(struct tree *tree, const char *path, int links, const char *entry, struct error *err)
 {
-	int fd = open_beneath(tree, path, O_PATH);
+	int fd = open_inside(tree, path, O_PATH);
 	if (fd >= 0)
 		return fd;
 	if ((errno != ENOENT && errno != ENOTDIR) || *path == '\0')
@@ -172,14 +176,16 @@ static int make_directory(struct tree *tree, const char *path, int links, const 
 	if (*name == '\0' || strcmp(name, ".") == 0)
 		return take_fd(&parent_fd);
 	if (strcmp(name, "..") != 0) {
-		if (mkdirat(parent_fd, name, 0755) == 0)
+		if (mkdirat(parent_fd, name, 0755) == 0) {
 			tree->inodes++;
-		else if (errno == EEXIST)
+			tree->implied++;
+			implied_mark(parent_fd, name);
+		} else if (errno == EEXIST)
 			return make_in_the_way(tree, parent, parent_fd, name, links, entry, err);
 		else
 			return tree_error(err, entry, "cannot make its directory");
 	}
-	fd = open_beneath(tree, path, O_PATH);
+	fd = open_inside(tree, path, O_PATH);
 	return fd >= 0 ? fd : tree_error(err, entry, "cannot open its directory");
 }
 
@@ -195,7 +201,7 @@ static int open_parent(struct tree *tree, const char *path, bool create, const c
 		if (oldest->path != NULL && (at->path == NULL || at->used < oldest->used))
 			oldest = at;
 	}
-	int fd = create ? make_directory(tree, path, 0, entry, err) : open_beneath(tree, path, O_PATH);
+	int fd = create ? make_directory(tree, path, 0, entry, err) : open_inside(tree, path, O_PATH);
 	if (fd < 0)
 		return create ? fd : tree_error(err, entry, "cannot open its directory");
 	char *copy = strdup(path);

@@ -1,12 +1,11 @@
 /*
  * The directory being filled, and the way to every place in it.
  *
- * Each parent is opened with openat2(RESOLVE_BENEATH): symlinks made by earlier entries of the same
- * layer are followed as long as they stay inside the directory (`lib -> usr/lib`, then `lib/x`), as
- * other runtimes do. A symlink that is absolute or climbs above the directory leads outside; an entry
- * that goes through one, or has `..` in its name, refuses the layer. Others reinterpret such paths from
- * the layer's root; no archiver that walks a real tree makes them, and an attacker does.
- * The kernel does the check during the walk, so there is no window between checking and using.
+ * Each parent is opened with openat2(RESOLVE_IN_ROOT): symlinks made by earlier entries of the same layer
+ * are followed (`lib -> usr/lib`, then `lib/x`) as a process would see them whose root the layer is, so an
+ * absolute one begins at the layer's root and `..` stops there. An entry with `..` in its own name refuses
+ * the layer: no archiver that walks a real tree makes such a name, and an attacker does.
+ * The kernel resolves, so there is no window between checking and using.
  */
 #ifndef BERTH_UNPACK_TREE_H
 #define BERTH_UNPACK_TREE_H
@@ -28,6 +27,8 @@ void tree_free(struct tree *tree);
 int tree_root(const struct tree *tree);
 /* How many inodes the tree has, directories that entries only implied included. */
 uint64_t tree_inodes(const struct tree *tree);
+/* How many directories were made that no entry had named until then. */
+uint64_t tree_implied(const struct tree *tree);
 void tree_count_inode(struct tree *tree);
 
 /* Where an entry goes. `parent_fd` belongs to the tree and lives until the next tree_locate. */

@@ -60,7 +60,8 @@ export const catalogue = {
     status: grpcStatus.PERMISSION_DENIED,
     remedy: 'check the pull credentials for this registry',
   },
-  REGISTRY_UNAVAILABLE: { status: grpcStatus.UNAVAILABLE },
+  // The kubelet reads the reason from how a message begins, and only of errors with this status (k8s.io/cri-client).
+  REGISTRY_UNAVAILABLE: { status: grpcStatus.UNKNOWN },
   REGISTRY_PROTOCOL: { status: grpcStatus.INTERNAL },
   DIGEST_MISMATCH: { status: grpcStatus.DATA_LOSS },
   LAYER_REFUSED: { status: grpcStatus.INVALID_ARGUMENT },

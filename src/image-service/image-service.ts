@@ -57,7 +57,7 @@ export async function createImageService(options: ImageServiceOptions): Promise<
     },
     async close() {
       await puller.close();
-      await store.settle();
+      await store.close();
     },
   };
 }

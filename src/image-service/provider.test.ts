@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createImageProvider, topmostFirst } from './provider.ts';
+import { createImageProvider } from './provider.ts';
+import { topmostFirst } from './store/directories-layer.ts';
 import { FakeRegistry } from './testing/fake-registry.ts';
 import { makeLayer, putImage } from './testing/image-maker.ts';
 import { ImageRig } from './testing/image-rig.ts';

@@ -8,9 +8,12 @@
 import { readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { Counter, Gauge, Registry } from 'prom-client';
+import { version } from '../config/version.ts';
 
 export function createMetrics(): Registry {
   const registry = new Registry();
+  new Gauge({ name: 'berth_build_info', help: 'Always 1; the labels tell what runs.', labelNames: ['version', 'node'], registers: [registry] })
+    .set({ version, node: process.versions.node }, 1);
   registerProcess(registry);
   registerMemory(registry);
   registerEventLoop(registry);

@@ -137,7 +137,7 @@ describe('opening', () => {
     await rig.store.remove(two.id);
     const orphan = join(rig.root, 'layers', 'sha256', digestHex(own.diffId));
     await mkdir(join(orphan, 'fs'), { recursive: true });
-    await writeFile(join(orphan, 'layer.json'), JSON.stringify({ digest: own.digest, diffId: own.diffId, size: 1, tarBytes: 1, unpackedBytes: 1, inodes: 1, skeletonBytes: 1 }));
+    await writeFile(join(orphan, 'layer.json'), JSON.stringify({ digest: own.digest, diffId: own.diffId, size: 1, tarBytes: 1, unpackedBytes: 1, inodes: 1, skeletonBytes: 1, contentBytes: 1, implied: 0 }));
     await rig.open();
     expect(await rig.storedLayers()).toEqual([own.diffId]);
     expect(await rig.store.removeUnused()).toHaveLength(1);

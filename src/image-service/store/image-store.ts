@@ -7,16 +7,16 @@
  * place without a name is a leftover that nothing shows and `removeUnused` deletes.
  */
 
-import { copyFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import PQueue from 'p-queue';
 import type { Logger } from 'pino';
 import { BerthError, wrapError } from '../../errors/catalogue.ts';
 import type { RemoteImage } from '../registry/resolve.ts';
 import type { BlobStore } from './blob-store.ts';
-import { replaceFile, syncDirectory } from './durable.ts';
+import { allLayers, stageDirectories } from './directories-layer.ts';
+import { syncDirectory } from './durable.ts';
 import { ImageIndex } from './image-index.ts';
-import { formatIndex } from './index-file.ts';
+import { makeReserve, writeIndex } from './index-writer.ts';
 import type { DiskUsage, LayerRecord, LayerStore } from './layer-store.ts';
 import type { StorePaths } from './paths.ts';
 import { documentsOf, indexEntries, storedImage, withNames } from './stored-image.ts';
@@ -66,6 +66,8 @@ export class ImageStore {
     return this.#change(async () => {
       signal.throwIfAborted();
       const pulled = storedImage(remote, names);
+      const diffIds = remote.layers.map(({ diffId }) => diffId);
+      await stageDirectories(this.#parts.layers, this.#parts.unpacker, diffIds, `image:${pulled.id}`, signal);
       await this.#place(remote, signal);
       const before = this.#index.byId(pulled.id);
       const image = before === undefined ? pulled : { ...pulled, names: new Map([...before.names, ...pulled.names]) };
@@ -88,6 +90,8 @@ export class ImageStore {
       return this.#removeUnreferenced();
     });
     await removal?.done;
+    // What was taken to write the index, if anything, there is space for now.
+    await makeReserve(this.#parts.paths);
     return removal !== undefined;
   }
 
@@ -133,10 +137,16 @@ export class ImageStore {
     await this.#parts.trash.settle();
   }
 
+  /** Nothing is changed after that: what is on the disk needs no check at the next start. */
+  async close(): Promise<void> {
+    await this.settle();
+    await rm(this.#parts.paths.running, { force: true });
+  }
+
   async #place(remote: RemoteImage, signal: AbortSignal): Promise<void> {
     const { paths, layers, blobs, unpacker } = this.#parts;
     const documents = await blobs.stage(remote.documents);
-    const staged = layers.staged(remote.layers.map(({ diffId }) => diffId));
+    const staged = layers.staged(allLayers(layers, remote.layers.map(({ diffId }) => diffId)));
     if (documents.length === 0 && staged.length === 0) return;
     try {
       await unpacker.sync(paths.staging, signal);
@@ -151,10 +161,7 @@ export class ImageStore {
   }
 
   async #replaceIndex(images: readonly StoredImage[]): Promise<void> {
-    const { paths } = this.#parts;
-    await copyFile(paths.index, paths.previousIndex);
-    await replaceFile(paths.index, join(paths.staging, 'index.json'), formatIndex(indexEntries(images)));
-    await syncDirectory(paths.images);
+    await writeIndex(this.#parts.paths, indexEntries(images));
     this.#index = new ImageIndex(images);
   }
 
@@ -165,7 +172,8 @@ export class ImageStore {
 
   #holdLayers(image: StoredImage): void {
     const { layers } = this.#parts;
-    for (const { diffId } of image.layers) if (layers.has(diffId)) layers.hold(diffId, `image:${image.id}`);
+    const diffIds = allLayers(layers, image.layers.map(({ diffId }) => diffId));
+    for (const diffId of diffIds) if (layers.has(diffId)) layers.hold(diffId, `image:${image.id}`);
   }
 
   #releaseLayers(imageId: string): void {

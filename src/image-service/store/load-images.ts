@@ -5,6 +5,7 @@ import { parseImageConfig } from '../image-config.ts';
 import { parseManifest } from '../registry/manifest.ts';
 import { protocolError } from '../registry/descriptor.ts';
 import type { IndexEntry } from './index-file.ts';
+import { allLayers } from './directories-layer.ts';
 import type { LayerStore } from './layer-store.ts';
 import type { StorePaths } from './paths.ts';
 import type { ImageName, StoredImage } from './stored-image.ts';
@@ -24,11 +25,11 @@ export async function loadImages(paths: StorePaths, entries: readonly IndexEntry
   for (const entry of entries) {
     try {
       const image = await loadImage(paths, entry);
-      const missing = image.layers.find(({ diffId }) => !layers.has(diffId));
+      const missing = allLayers(layers, image.layers.map(({ diffId }) => diffId)).find((diffId) => !layers.has(diffId));
       const known = images.get(image.id);
       const named = missing === undefined && entry.name !== undefined ? [[entry.name, nameOf(entry)] as const] : [];
       images.set(image.id, { ...(known ?? image), names: new Map([...(known?.names ?? []), ...named]) });
-      if (missing !== undefined) bad.push({ entry, reason: protocolError(image.id, `its layer ${missing.diffId} is missing`) });
+      if (missing !== undefined) bad.push({ entry, reason: protocolError(image.id, `its layer ${missing} is missing`) });
     } catch (reason) {
       bad.push({ entry, reason: reason instanceof Error ? reason : new Error(String(reason)) });
     }

@@ -8,11 +8,14 @@
  *   ROOT/layers/sha256/HEX/fs               a layer in overlay form, HEX being its diff ID
  *   ROOT/layers/sha256/HEX/skeleton         its tar without the files' contents, so that it can be exported
  *   ROOT/layers/sha256/HEX/layer.json       its record
+ *   ROOT/images/reserve                     space for a new index when the disk is full
+ *   ROOT/images/running                     the boot in which the store is, or was last, open
  *   ROOT/staging/                           unfinished; emptied at every start
  *   ROOT/trash/                             being deleted; emptied at every start
  */
 
-import { join } from 'node:path';
+import { rename } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { digestHex } from '../digest.ts';
 
 export interface StorePaths {
@@ -23,6 +26,10 @@ export interface StorePaths {
   /** The index before the last change, in case the last one does not load. */
   readonly previousIndex: string;
   readonly blobs: string;
+  /** Given up when the disk is full, so that images can be removed all the same. */
+  readonly reserve: string;
+  /** Holds the boot id while the store is open. */
+  readonly running: string;
   readonly quarantine: string;
   readonly layers: string;
   readonly staging: string;
@@ -38,6 +45,8 @@ export function storePaths(root: string): StorePaths {
     index: join(images, 'index.json'),
     previousIndex: join(images, 'index.previous.json'),
     blobs: join(images, 'blobs', 'sha256'),
+    reserve: join(images, 'reserve'),
+    running: join(images, 'running'),
     quarantine: join(images, 'quarantine'),
     layers: join(root, 'layers', 'sha256'),
     staging: join(root, 'staging'),
@@ -51,6 +60,11 @@ export function blobPath(paths: StorePaths, digest: string): string {
 
 export function layerPath(paths: StorePaths, diffId: string): string {
   return join(paths.layers, digestHex(diffId));
+}
+
+/** Moves what does not load out of the way, for the operator to look at. */
+export async function putAside(paths: StorePaths, path: string): Promise<void> {
+  await rename(path, join(paths.quarantine, `${Date.now()}-${basename(path)}`));
 }
 
 /** The directory that overlay is given. */

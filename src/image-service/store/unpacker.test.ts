@@ -9,7 +9,7 @@ import { createUnpacker } from './unpacker.ts';
 let directory: string;
 const never = new AbortController().signal;
 const digest = `sha256:${'a'.repeat(64)}`;
-const report = { digest, diffId: digest, size: 3, tarBytes: 10, unpackedBytes: 4, inodes: 5, skeletonBytes: 6 };
+const report = { digest, diffId: digest, size: 3, tarBytes: 10, unpackedBytes: 4, inodes: 5, skeletonBytes: 6, contentBytes: 3, implied: 0 };
 const place = { tree: '/dest', skeleton: '/skeleton' };
 
 beforeEach(async () => {

@@ -18,7 +18,14 @@ export interface UnpackResult {
   readonly inodes: number;
   /** Bytes of the skeleton, 0 when the tar cannot be made again from it. */
   readonly skeletonBytes: number;
+  /** Sum of the files' sizes. */
+  readonly contentBytes: number;
+  /** Directories that the layer does not list and only entries below them imply. */
+  readonly implied: number;
 }
+
+/** What a tree holds, counted from its inodes. */
+export type TreeFigures = Pick<UnpackResult, 'unpackedBytes' | 'inodes' | 'contentBytes' | 'implied'>;
 
 /** Where a layer lies: absolute paths. */
 export interface LayerPlace {
@@ -27,9 +34,13 @@ export interface LayerPlace {
 }
 
 export interface UnpackLimits {
-  /** Unpacked bytes of one layer. */
+  /** Bytes of one layer's tar. */
   readonly maxBytes?: number | undefined;
   readonly maxEntries?: number | undefined;
+  /** Of tar to compressed bytes, beyond the first GiB. */
+  readonly maxRatio?: number | undefined;
+  /** Bytes of an entry's path. */
+  readonly maxPath?: number | undefined;
 }
 
 export interface Unpacker {
@@ -40,6 +51,13 @@ export interface Unpacker {
    * the layer. Rejects with UNPACK_FAILED when tree and skeleton do not belong together.
    */
   pack(place: LayerPlace, what: string, signal: AbortSignal): AsyncIterable<Buffer>;
+  /**
+   * Fills the empty directory `dest` with what `layers` (topmost first) together say of the directories that
+   * some of them only imply.
+   */
+  parents(dest: string, layers: readonly string[], signal: AbortSignal): Promise<TreeFigures>;
+  /** Counts what is in a tree; no content is read. */
+  check(directory: string, signal: AbortSignal): Promise<TreeFigures>;
   /** Flushes the file system that holds `directory`. */
   sync(directory: string, signal: AbortSignal): Promise<void>;
   /** Removes a tree; one that is gone already is success. */
@@ -54,6 +72,14 @@ export function createUnpacker(program: string, limits: UnpackLimits): Unpacker 
       return parseResult(outcome, what);
     },
     pack: ({ tree, skeleton }, what, signal) => pack(program, ['pack', tree, skeleton], what, signal),
+    async parents(dest, layers, signal) {
+      const what = `gather the directories of ${layers.length} layers`;
+      return parseFigures(await run(program, ['parents', dest, ...layers], undefined, what, signal), what);
+    },
+    async check(directory, signal) {
+      const what = `check ${directory}`;
+      return parseFigures(await run(program, ['check', directory], undefined, what, signal), what);
+    },
     async sync(directory, signal) {
       const what = `flush the file system of ${directory}`;
       await run(program, ['sync', directory], undefined, what, signal);
@@ -76,6 +102,8 @@ function limitArguments(limits: UnpackLimits): readonly string[] {
   return [
     ...(limits.maxBytes === undefined ? [] : ['--max-bytes', String(limits.maxBytes)]),
     ...(limits.maxEntries === undefined ? [] : ['--max-entries', String(limits.maxEntries)]),
+    ...(limits.maxRatio === undefined ? [] : ['--max-ratio', String(limits.maxRatio)]),
+    ...(limits.maxPath === undefined ? [] : ['--max-path', String(limits.maxPath)]),
   ];
 }
 
@@ -99,16 +127,25 @@ async function run(
 
 const digestPattern = /^sha256:[0-9a-f]{64}$/;
 
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
+}
+
 function parseResult(outcome: ProgramOutcome, what: string): UnpackResult {
-  const result = parseLine(outcome.stdout);
-  const count = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
-  const { digest, diffId, size, tarBytes, unpackedBytes, inodes, skeletonBytes } = result;
+  const { digest, diffId, size, tarBytes, skeletonBytes } = parseLine(outcome.stdout);
   const digestsAreValid = typeof digest === 'string' && digestPattern.test(digest) && typeof diffId === 'string' && digestPattern.test(diffId);
-  const inputIsCounted = count(size) && count(tarBytes);
-  if (!digestsAreValid || !inputIsCounted || !count(unpackedBytes) || !count(inodes) || !count(skeletonBytes)) {
-    throw new BerthError('UNPACK_FAILED', `${what}: the unpacker's report is not understood: ${outcome.stdout.slice(0, 300)}`);
-  }
-  return { digest, diffId, size, tarBytes, unpackedBytes, inodes, skeletonBytes };
+  if (!digestsAreValid || !isCount(size) || !isCount(tarBytes) || !isCount(skeletonBytes)) throw notUnderstood(outcome, what);
+  return { digest, diffId, size, tarBytes, skeletonBytes, ...parseFigures(outcome, what) };
+}
+
+function parseFigures(outcome: ProgramOutcome, what: string): TreeFigures {
+  const { unpackedBytes, contentBytes, inodes, implied } = parseLine(outcome.stdout);
+  if (!isCount(unpackedBytes) || !isCount(contentBytes) || !isCount(inodes) || !isCount(implied)) throw notUnderstood(outcome, what);
+  return { unpackedBytes, contentBytes, inodes, implied };
+}
+
+function notUnderstood(outcome: ProgramOutcome, what: string): BerthError {
+  return new BerthError('UNPACK_FAILED', `${what}: the unpacker's report is not understood: ${outcome.stdout.slice(0, 300)}`);
 }
 
 /** The node's troubles, as opposed to the layer's. */

@@ -1,7 +1,7 @@
 /** Stands in for berth-unpack in tests that are not about unpacking: keeps the tar as one file. */
 
 import { createHash } from 'node:crypto';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { BerthError } from '../../errors/catalogue.ts';
@@ -13,6 +13,8 @@ export interface FakeUnpacker extends Unpacker {
   readonly synced: string[];
   /** Thrown instead of the result of the next layers. */
   failWith: BerthError | undefined;
+  /** Directories that the next layers only imply. */
+  implied: number;
 }
 
 export function fakeUnpacker(): FakeUnpacker {
@@ -20,6 +22,7 @@ export function fakeUnpacker(): FakeUnpacker {
   const fake: FakeUnpacker = {
     synced,
     failWith: undefined,
+    implied: 0,
     async layer({ tree, skeleton }, input, what, signal) {
       const hash = createHash('sha256');
       const chunks: Buffer[] = [];
@@ -46,10 +49,19 @@ export function fakeUnpacker(): FakeUnpacker {
         unpackedBytes: tar.length,
         inodes: 1,
         skeletonBytes: 0,
+        contentBytes: tar.length,
+        implied: fake.implied,
       };
     },
     async *pack({ tree }) {
       yield await readFile(join(tree, 'layer.tar'));
+    },
+    async parents() {
+      return { unpackedBytes: 0, contentBytes: 0, inodes: 0, implied: 0 };
+    },
+    async check(directory) {
+      const { size } = await stat(join(directory, 'layer.tar'));
+      return { unpackedBytes: size, contentBytes: size, inodes: 1, implied: 0 };
     },
     async sync(directory) {
       synced.push(directory);
