@@ -1,7 +1,7 @@
 /** The registry of the whole daemon against Prometheus's conventions, the documentation and the dashboard. */
 import { globSync, readFileSync } from 'node:fs';
 import { pino } from 'pino';
-import { Registry } from 'prom-client';
+import type { Registry } from 'prom-client';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createCallMetrics } from './cri-server/call-metrics.ts';
 import { pluginMetrics } from './pod-network/plugin-metrics.ts';
