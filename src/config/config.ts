@@ -65,6 +65,8 @@ export interface Config {
     /** Privileged containers get the devices that they list, not all of the node's. */
     readonly privilegedWithoutHostDevices: boolean;
     /** Launches (sandboxes and containers) at once. */
+    /** Bytes a second; 0 for no limit. */
+    readonly logRateLimit: number;
     readonly maxConcurrentLaunches: number;
   };
 }

@@ -146,6 +146,7 @@ function toConfig(values: ReadonlyMap<string, SettingValue>): Config {
       allowMissingControllers: get('runtime.allow_missing_controllers'),
       pidsLimit: get('runtime.pids_limit'),
       privilegedWithoutHostDevices: get('runtime.privileged_without_host_devices'),
+      logRateLimit: get('runtime.log_rate_limit'),
       maxConcurrentLaunches: get('runtime.max_concurrent_launches'),
     },
   };

@@ -63,6 +63,9 @@ const upTo = (min: number, max: number): SettingKind => ({ type: 'integer', min,
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'];
 
+/** Bytes a second; the shim takes no more. */
+export const maxLogRate = 2 ** 40;
+
 const topLevel: readonly Setting[] = [
   { key: 'root', flag: 'root', placeholder: 'DIR', kind: path, default: '/var/lib/berth', help: 'what survives a reboot: images, layers, records' },
   { key: 'state', flag: 'state', placeholder: 'DIR', kind: path, default: '/run/berth', help: 'what does not: pinned namespaces, shims' },
@@ -107,6 +110,7 @@ const runtime: readonly Setting[] = [
   { key: 'runtime.allow_missing_controllers', flag: 'allow-missing-controllers', kind: { type: 'boolean' }, default: false, help: 'start although limits cannot be enforced; for development' },
   { key: 'runtime.pids_limit', kind: upTo(0, 4_194_304), default: 0, help: 'pids.max of every container; 0 for no limit' },
   { key: 'runtime.privileged_without_host_devices', kind: { type: 'boolean' }, default: false, help: 'privileged containers get the devices that they list alone' },
+  { key: 'runtime.log_rate_limit', kind: upTo(0, maxLogRate), default: 0, help: 'bytes a second that a container may log, unless its pod is annotated with berth.dev/log-rate-limit; 0 for no limit' },
   { key: 'runtime.max_concurrent_launches', kind: upTo(1, 1024), default: 16, help: 'sandboxes and containers being launched at once' },
 ];
 

@@ -8,6 +8,7 @@ import type { ImageProvider } from '../image-service/images.ts';
 import type { PodNetwork } from '../pod-network/pod-network.ts';
 import type { Launcher } from '../shim/launcher.ts';
 import type { Shim } from '../shim/shim.ts';
+import type { LogLosses } from '../shim/status.ts';
 import type { ContainerEventResponse } from '../cri-server/generated/runtime/v1/ContainerEventResponse.ts';
 import type { ContainerRecord } from '../state/container.ts';
 import type { IdIndex } from '../state/ids.ts';
@@ -39,6 +40,8 @@ export interface Container {
   reconnected: boolean;
   /** Resolves when the container has become `exited` (also from `creating` or `created`). */
   readonly exited: PromiseWithResolvers<void>;
+  /** Log entries that its shim has told to be lost, as far as they are counted. */
+  logLosses?: LogLosses;
 }
 
 /** Everything that the RPCs of the runtime service share. */

@@ -9,17 +9,17 @@ test('reads every field, times exactly', () => {
   const error = { step: 'exec', path: '/x', errno: 2, errnoName: 'ENOENT', message: 'none' };
   const value = {
     version: 1, id: 'x', state: 'exited', shimPid: 4, pid: 5, createdAt: '1795262190686672378', startedAt: '1795262190686672379',
-    finishedAt: '1795262190686672380', exitCode: 137, signal: 9, oomKilled: true, user: { uid: 4294967294, gid: 2, groups: [3] }, error,
+    finishedAt: '1795262190686672380', exitCode: 137, signal: 9, oomKilled: true, logDropped: 5, logLimited: 6, user: { uid: 4294967294, gid: 2, groups: [3] }, error,
   };
   expect(parseShimStatus(value)).toEqual({
     state: 'exited', shimPid: 4, pid: 5, createdAt: 1795262190686672378n, startedAt: 1795262190686672379n,
-    finishedAt: 1795262190686672380n, exitCode: 137, signal: 9, oomKilled: true, user: { uid: 4294967294, gid: 2, groups: [3] }, error,
+    finishedAt: 1795262190686672380n, exitCode: 137, signal: 9, oomKilled: true, logDropped: 5, logLimited: 6, user: { uid: 4294967294, gid: 2, groups: [3] }, error,
   });
 });
 
 test('what is missing or of another type is empty, but a state there must be', () => {
   expect(parseShimStatus({ state: 'created', pid: '7', createdAt: 7, startedAt: '-1', user: { uid: 'root' }, error: 'x' })).toEqual({
-    state: 'created', shimPid: 0, pid: 0, createdAt: 0n, startedAt: 0n, finishedAt: 0n, exitCode: 0, signal: 0, oomKilled: false,
+    state: 'created', shimPid: 0, pid: 0, createdAt: 0n, startedAt: 0n, finishedAt: 0n, exitCode: 0, signal: 0, oomKilled: false, logDropped: 0, logLimited: 0,
     user: undefined, error: undefined,
   });
   for (const state of [undefined, 'done', 'toString', 1, null]) expect(parseShimStatus({ state })).toBeUndefined();

@@ -6,8 +6,14 @@ import type { NativeError } from './native-error.ts';
 /** States of a shim: creating → created → running → exited, and creating → failed. */
 export type ShimState = 'creating' | 'created' | 'running' | 'exited' | 'failed';
 
+/** Log entries of a container that are not in its log, by reason: the file did not take them, they went beyond the rate limit. */
+export interface LogLosses {
+  readonly logDropped: number;
+  readonly logLimited: number;
+}
+
 /** status.json: what the shim knows of its container. Times are nanoseconds since the epoch, 0n for not yet. */
-export interface ShimStatus {
+export interface ShimStatus extends LogLosses {
   readonly state: ShimState;
   readonly shimPid: number;
   readonly pid: number;
@@ -18,8 +24,6 @@ export interface ShimStatus {
   /** Non-zero: killed by it, and exitCode is 128 + signal. */
   readonly signal: number;
   readonly oomKilled: boolean;
-  /** Log entries that the file could not take. */
-  readonly logDropped: number;
   readonly user: { readonly uid: number; readonly gid: number; readonly groups: readonly number[] } | undefined;
   readonly error: NativeError | undefined;
 }
@@ -43,6 +47,7 @@ export function parseShimStatus(value: Record<string, unknown>): ShimStatus | un
     signal: number('signal'),
     oomKilled: value['oomKilled'] === true,
     logDropped: number('logDropped'),
+    logLimited: number('logLimited'),
     user: parseUser(value['user']),
     error: typeof error === 'object' && error !== null ? readNativeError(error as Record<string, unknown>) : undefined,
   };

@@ -6,7 +6,7 @@ export interface RuntimeMetrics {
   /** An exit status that nobody saw. */
   shimLost(): void;
   /** Log entries that a container's log could not take since the last time. */
-  logEntriesDropped(count: number): void;
+  logEntriesDropped(reason: 'file' | 'rate', count: number): void;
   /** What could not be given back stays in the ledger; by kind of entry. */
   releaseFailed(entry: string): void;
   /** From now on `count` is asked whenever somebody reads the metrics. */
@@ -39,7 +39,8 @@ export function createRuntimeMetrics(registry: Registry): RuntimeMetrics {
   const lost = new Counter({ name: 'berth_shims_lost_total', help: 'Containers whose shim was lost, by a restart of the node too, and with it their exit status.', registers });
   const logs = new Counter({
     name: 'berth_container_log_entries_dropped_total',
-    help: 'Log entries of containers that their files could not take, for instance on a full disk.',
+    help: 'Log entries of containers that are not in their logs, by reason: file, which could not take them (a full disk, mostly), or rate, beyond the limit.',
+    labelNames: ['reason'],
     registers,
   });
   const releases = new Counter({
@@ -51,7 +52,7 @@ export function createRuntimeMetrics(registry: Registry): RuntimeMetrics {
   return {
     events: eventMetrics(registry),
     shimLost: () => lost.inc(),
-    logEntriesDropped: (count) => logs.inc(count),
+    logEntriesDropped: (reason, count) => logs.inc({ reason }, count),
     releaseFailed: (entry) => releases.inc({ entry }),
     watch: (count) => objectMetrics(registry, count),
   };

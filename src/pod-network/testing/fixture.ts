@@ -106,7 +106,7 @@ export function testConfig(directory: string, cni: Partial<Config['cni']>): Conf
     registry: { configDir: '', maxConcurrentDownloads: 1, maxConcurrentUnpacks: 1, progressTimeoutSeconds: 1 },
     stream: { tls: false, tlsCertificate: '', tlsKey: '', idleTimeoutSeconds: 60, maxSessions: 4, maxPending: 4 },
     cdi: { specDirs: ['/nowhere'] },
-    runtime: { cgroupDriver: 'cgroupfs', allowMissingControllers: true, pidsLimit: 0, privilegedWithoutHostDevices: false, maxConcurrentLaunches: 1 },
+    runtime: { cgroupDriver: 'cgroupfs', allowMissingControllers: true, pidsLimit: 0, privilegedWithoutHostDevices: false, logRateLimit: 0, maxConcurrentLaunches: 1 },
   };
 }
 

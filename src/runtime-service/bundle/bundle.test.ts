@@ -19,6 +19,7 @@ const input = (changes: Partial<BundleInput> = {}): BundleInput => ({
   cgroup: { path: '/sys/fs/cgroup/berth/x', relative: '/berth/x' },
   rootfs: { lower: ['/top', '/bottom'], upper: '/u', work: '/w' },
   logPath: '/log',
+  logRate: 0,
   confinement: { seccompFilter: '', appArmorProfile: '' },
   grantable: new Set(['CHOWN', 'KILL']),
   maxOpenFiles: 1_000_000,
@@ -66,7 +67,7 @@ test('berth.json has what the OCI spec has no place for', () => {
   expect(berthConfig(input({ config: storedConfig({ stdin: true, stdin_once: true }) }))).toEqual({
     id: 'a'.repeat(64),
     rootfs: { lower: ['/top', '/bottom'], upper: '/u', work: '/w', volatile: true },
-    log: { path: '/log' },
+    log: { path: '/log', rate: 0 },
     stdin: true,
     stdinOnce: true,
     cgroup: '/sys/fs/cgroup/berth/x',

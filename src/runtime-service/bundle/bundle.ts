@@ -33,6 +33,8 @@ export interface BundleInput {
   readonly rootfs: { readonly lower: readonly string[]; readonly upper: string; readonly work: string };
   /** Absolute; empty for no log. */
   readonly logPath: string;
+  /** Bytes a second; 0 for no limit. */
+  readonly logRate: number;
   readonly confinement: ContainerConfinement;
   readonly grantable: ReadonlySet<string>;
   /** Hard limit of open files that berthd may hand on. */
@@ -97,7 +99,7 @@ export function berthConfig(input: BundleInput): object {
   return {
     id: input.id,
     rootfs: { ...input.rootfs, volatile: true },
-    log: input.logPath === '' ? null : { path: input.logPath },
+    log: input.logPath === '' ? null : { path: input.logPath, rate: input.logRate },
     stdin: config.stdin,
     stdinOnce: config.stdin_once,
     cgroup: input.cgroup.path,

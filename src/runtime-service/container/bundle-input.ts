@@ -18,6 +18,7 @@ import { sandboxFiles } from '../pod-sandbox/files.ts';
 import { pidLock, sandboxPins } from '../pod-sandbox/resources.ts';
 import { ensureSharedPid, sandboxFile } from '../pod-sandbox/run.ts';
 import type { Runtime, Sandbox } from '../runtime.ts';
+import { logRate } from './log-rate.ts';
 import { containerConfinement } from '../security/confinement.ts';
 
 /** Gathers what the bundle is made of. Changes nothing but, for the first container that shares PIDs, the sandbox's reaper. */
@@ -59,6 +60,7 @@ export async function prepareBundle(
     cgroup: { path: record.cgroupPath, relative: `/${relative(runtime.cgroups.hierarchy.mountPoint, record.cgroupPath)}` },
     rootfs: { lower: image.layers, upper: join(directory, 'upper'), work: join(directory, 'work') },
     logPath: record.logPath,
+    logRate: logRate(sandbox.record.config.annotations, runtime.config.runtime.logRateLimit),
     confinement: await containerConfinement(runtime.confinement, config, grantable),
     grantable,
     maxOpenFiles: await maxOpenFiles(),

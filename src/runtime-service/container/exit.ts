@@ -1,5 +1,5 @@
 import { readShimStatus } from '../../shim/status.ts';
-import type { ShimStatus } from '../../shim/status.ts';
+import type { LogLosses, ShimStatus } from '../../shim/status.ts';
 import { attachShim } from '../../shim/shim.ts';
 import type { Shim } from '../../shim/shim.ts';
 import { containerTo } from '../../state/container.ts';
@@ -15,6 +15,7 @@ export async function superviseShim(runtime: Runtime, container: Container, sign
     { id, stateDir },
     {
       onStatus: (status) => {
+        countLogLosses(runtime, container, status);
         if (status.state === 'running') started(runtime, container, status);
         if (status.state === 'exited') finish(runtime, container, status);
       },
@@ -40,11 +41,19 @@ export function started(runtime: Runtime, container: Container, status: Pick<Shi
     .catch((err: unknown) => runtime.log.error({ err, container: container.record.id }, 'the start is not saved'));
 }
 
+/** Adds what the container's log has lost since the last time. A shim's numbers only grow. */
+function countLogLosses(runtime: Runtime, container: Container, { logDropped, logLimited }: LogLosses): void {
+  const before = container.logLosses ?? { logDropped: 0, logLimited: 0 };
+  container.logLosses = { logDropped, logLimited };
+  if (logDropped > before.logDropped) runtime.metrics.logEntriesDropped('file', logDropped - before.logDropped);
+  if (logLimited > before.logLimited) runtime.metrics.logEntriesDropped('rate', logLimited - before.logLimited);
+}
+
 /** The end of a container, as its shim told it. */
 export function finish(runtime: Runtime, container: Container, status: ShimStatus): void {
   const { record } = container;
   if (record.phase !== 'created' && record.phase !== 'running') return;
-  runtime.metrics.logEntriesDropped(status.logDropped);
+  countLogLosses(runtime, container, status);
   container.record = containerTo(record, 'exited', {
     startedAt: status.startedAt > 0n ? String(status.startedAt) : record.startedAt,
     finishedAt: String(status.finishedAt),

@@ -188,7 +188,7 @@ export class Rig {
       registry: { configDir: '', maxConcurrentDownloads: 1, maxConcurrentUnpacks: 1, progressTimeoutSeconds: 1 },
       stream: { tls: false, tlsCertificate: '', tlsKey: '', idleTimeoutSeconds: 60, maxSessions: 4, maxPending: 4 },
       cdi: { specDirs: [join(this.directory, 'cdi')] },
-      runtime: { cgroupDriver: 'cgroupfs', allowMissingControllers: true, pidsLimit: 512, privilegedWithoutHostDevices: false, maxConcurrentLaunches: 4 },
+      runtime: { cgroupDriver: 'cgroupfs', allowMissingControllers: true, pidsLimit: 512, privilegedWithoutHostDevices: false, logRateLimit: 0, maxConcurrentLaunches: 4 },
     };
   }
 
