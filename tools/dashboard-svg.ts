@@ -69,7 +69,7 @@ function legend(series: readonly Series[], x: number, y: number, width: number):
   const parts: string[] = [];
   let [across, down] = [x, y + 8];
   for (const [index, { name }] of series.entries()) {
-    const needed = 20 + name.length * 5.6;
+    const needed = 20 + name.length * 6.4;
     if (across + needed > x + width) [across, down] = [x, down + 15];
     if (down > y + 24 || (down > y + 8 && across + needed > x + width - 60 && index < series.length - 1)) {
       parts.push(text(across, Math.min(down, y + 23), `+ ${series.length - index}`, '#8e8e8e', 10));
