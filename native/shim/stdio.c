@@ -14,6 +14,8 @@
 
 #include "../common/scope.h"
 
+#define OUTPUT_PIPE_SIZE (256 << 10)
+
 static void close_one(int *fd)
 {
 	if (*fd >= 0)
@@ -51,6 +53,9 @@ static int open_pipe(int *shim_end, int *child_end, bool child_reads, struct err
 	*child_end = child_reads ? ends[0] : ends[1];
 	if (fcntl(*shim_end, F_SETFL, O_NONBLOCK) < 0)
 		return error_errno(err, "stdio", "", "fcntl");
+	/* Best effort: a program that writes much is not stopped for every 64 KiB. Memory is taken only when used. */
+	if (!child_reads)
+		(void)fcntl(*shim_end, F_SETPIPE_SZ, OUTPUT_PIPE_SIZE);
 	return 0;
 }
 
