@@ -45,7 +45,7 @@ export const checkCommand: Command = {
     const groups = await Promise.all([
       kernelChecks(config.root),
       privilegeChecks(),
-      cgroupChecks(allowMissing),
+      cgroupChecks(allowMissing, config.runtime.cgroupDriver),
       networkChecks(config.cni, own.net),
       programChecks(own, process.env['PATH'] ?? ''),
       securityChecks(),

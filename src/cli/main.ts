@@ -2,10 +2,11 @@
 import { BerthError } from '../errors/catalogue.ts';
 import { checkCommand } from './check.ts';
 import type { Command, Output } from './command.ts';
+import { imageCommand } from './image/image.ts';
 import { runCommandLine } from './run.ts';
 import { versionCommand } from './version.ts';
 
-const commands: readonly Command[] = [checkCommand, versionCommand];
+const commands: readonly Command[] = [checkCommand, imageCommand, versionCommand];
 
 const output: Output = {
   write: (text) => void process.stdout.write(text),

@@ -1,9 +1,11 @@
 /** cgroup v2 and the controllers that limits need. */
+import type { CgroupDriver } from '../../cgroup/choose-driver.ts';
 import { neededControllers, readCgroupHierarchy, type CgroupHierarchy } from '../../cgroup/hierarchy.ts';
+import { driverChecks } from './cgroup-driver.ts';
 import { essential, optional, type Check } from './check.ts';
 
-/** `allowMissing`: the operator has said that limits need not be enforced. */
-export async function cgroupChecks(allowMissing: boolean): Promise<Check[]> {
+/** `allowMissing`: the operator has said that limits need not be enforced. `driver` is the setting. */
+export async function cgroupChecks(allowMissing: boolean, driver: 'auto' | CgroupDriver): Promise<Check[]> {
   let hierarchy: CgroupHierarchy;
   try {
     hierarchy = await readCgroupHierarchy();
@@ -11,7 +13,7 @@ export async function cgroupChecks(allowMissing: boolean): Promise<Check[]> {
     const found = error instanceof Error ? error.message : String(error);
     return [essential({ area: 'cgroup', name: 'cgroup v2', found }, false, 'containers cannot be contained or ended; boot with cgroup v2')];
   }
-  return hierarchyChecks(hierarchy, allowMissing);
+  return [...hierarchyChecks(hierarchy, allowMissing), ...(await driverChecks(driver, hierarchy))];
 }
 
 export function hierarchyChecks(hierarchy: CgroupHierarchy, allowMissing: boolean): Check[] {
