@@ -35,6 +35,8 @@ const requestErrnos: ReadonlySet<string> = new Set([
 ]);
 
 export function nativeErrorCode(error: NativeError): ErrorCode {
+  // Its process ended after the last that was heard of it.
+  if ((error.step === 'exec' || error.step === 'kill') && error.errnoName === 'ESRCH') return 'CONTAINER_WRONG_STATE';
   if (error.errnoName === 'ENOSPC' || error.errnoName === 'EDQUOT') return 'DISK_FULL';
   return requestSteps.has(error.step) && requestErrnos.has(error.errnoName)
     ? 'CONTAINER_SETUP_REJECTED'

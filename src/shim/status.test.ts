@@ -46,6 +46,7 @@ test.each([
   ['user', '', 'CONTAINER_SETUP_REJECTED'],
   ['mount', 'EIO', 'CONTAINER_SETUP_FAILED'],
   ['exec', 'ENOMEM', 'CONTAINER_SETUP_FAILED'],
+  ['exec', 'ESRCH', 'CONTAINER_WRONG_STATE'],
   ['clone', 'ENOENT', 'CONTAINER_SETUP_FAILED'],
   ['pivot', 'EINVAL', 'CONTAINER_SETUP_FAILED'],
   ['log', 'ENOSPC', 'DISK_FULL'],
