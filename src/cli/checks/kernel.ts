@@ -5,6 +5,10 @@ import { release } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { essential, optional, type Check } from './check.ts';
+import { isAtLeast } from './kernel-version.ts';
+import { overlayFeatureChecks } from './overlay.ts';
+import { swapCheck } from './swap.ts';
+import { userNamespaceChecks } from './user-namespaces.ts';
 
 const run = promisify(execFile);
 
@@ -37,20 +41,17 @@ export function kernelFeatureChecks(kernel: string): Check[] {
   });
 }
 
-function isAtLeast(kernel: string, [major, minor]: readonly [number, number]): boolean {
-  const [, haveMajor, haveMinor] = /^(\d+)\.(\d+)/.exec(kernel)?.map(Number) ?? [];
-  if (haveMajor === undefined || haveMinor === undefined || Number.isNaN(haveMinor)) return false;
-  return haveMajor > major || (haveMajor === major && haveMinor >= minor);
-}
-
 /** `root` is the directory that will hold the layers; it, or what is there of its path, is tried. */
 export async function kernelChecks(root: string): Promise<Check[]> {
-  const [namespaces, overlay, pressure] = await Promise.all([tryNamespaces(), tryOverlay(root), readable('/proc/pressure/cpu')]);
+  const [namespaces, overlay, pressure, swap] = await Promise.all([tryNamespaces(), tryOverlay(root), readable('/proc/pressure/cpu'), swapCheck()]);
   return [
     essential({ area: 'kernel', name: 'namespaces', found: namespaces }, namespaces === 'mount, pid, net, ipc, uts', 'pods cannot be isolated'),
     essential({ area: 'kernel', name: 'overlay', found: overlay.found }, overlay.works, 'containers have no root file system; put root on ext4 or xfs'),
+    ...overlay.features,
     ...kernelFeatureChecks(release()),
+    ...(await userNamespaceChecks(await nearestDirectory(root), release())),
     optional({ area: 'kernel', name: 'pressure (PSI)', found: pressure ? '/proc/pressure' : 'off' }, pressure, 'no pressure figures in statistics; boot with psi=1'),
+    swap,
   ];
 }
 
@@ -64,17 +65,18 @@ async function tryNamespaces(): Promise<string> {
 }
 
 /** A real overlay, in a mount namespace that goes away with the try. */
-async function tryOverlay(root: string): Promise<{ works: boolean; found: string }> {
+async function tryOverlay(root: string): Promise<{ works: boolean; found: string; features: Check[] }> {
   const base = await nearestDirectory(root);
   const place = await mkdtemp(join(base, '.berth-check-')).catch(() => undefined);
-  if (place === undefined) return { works: false, found: `${base} is not writable` };
+  if (place === undefined) return { works: false, found: `${base} is not writable`, features: [] };
   const script =
     'cd "$1" && mkdir l u w m && echo x >l/f && mount -t overlay -o lowerdir=l,upperdir=u,workdir=w,volatile o m && rm m/f && [ -c u/f ]';
   try {
     await run('unshare', ['--mount', '--', 'sh', '-c', script, 'sh', place]);
-    return { works: true, found: `works in ${base}` };
+    const second = await mkdtemp(join(place, 'features-'));
+    return { works: true, found: `works in ${base}`, features: await overlayFeatureChecks(second) };
   } catch (error) {
-    return { works: false, found: `${base}: ${reasonOf(error)}` };
+    return { works: false, found: `${base}: ${reasonOf(error)}`, features: [] };
   } finally {
     await rm(place, { recursive: true, force: true });
   }
