@@ -102,6 +102,8 @@ async function startDaemon(config: Config, hierarchy: CgroupHierarchy, log: Logg
     await createPodNetwork({ config, log, metrics, ownPluginDir: join(programs.net, '..'), clock }),
     (layer) => layer.close(),
   );
+  // Told by the runtime service, which is built on the images.
+  const writable: { usage: () => Promise<{ bytes: number; inodes: number } | undefined> } = { usage: () => Promise.resolve(undefined) };
   const images = layers.adopt(
     await createImageService({
       root: config.root,
@@ -111,6 +113,14 @@ async function startDaemon(config: Config, hierarchy: CgroupHierarchy, log: Logg
       clock,
       metrics: createImageMetrics(metrics),
       containersDir: join(config.root, 'containers'),
+      containerUsage: () => writable.usage(),
+      pinnedImages: config.images.pinnedImages,
+      unpackLimits: {
+        maxBytes: config.images.maxLayerBytes,
+        maxEntries: config.images.maxLayerEntries,
+        maxRatio: config.images.maxLayerRatio,
+        maxPath: config.images.maxPathLength,
+      },
     }),
     (layer) => layer.close(),
   );
@@ -127,6 +137,7 @@ async function startDaemon(config: Config, hierarchy: CgroupHierarchy, log: Logg
     }),
     (layer) => layer.close(),
   );
+  writable.usage = () => runtime.writableLayers();
   await images.removeUnused();
   layers.adopt(
     await startMetricsServer({ address: config.metricsAddress, registry: metrics, problem: () => undefined, log }),

@@ -44,12 +44,23 @@ export interface Config {
   readonly registry: {
     /** hosts.toml tree. Flag --registry-config-dir. */
     readonly configDir: string;
+    /** Docker's config.json with credentials for pulls that bring none; empty for none. */
+    readonly authFile: string;
     /** Downloads at once over all pulls. */
     readonly maxConcurrentDownloads: number;
     /** Unpackers at once over all pulls. */
     readonly maxConcurrentUnpacks: number;
     /** Seconds without a byte after which a pull is given up. */
     readonly progressTimeoutSeconds: number;
+  };
+  readonly images: {
+    /** Images that the kubelet must not remove. */
+    readonly pinnedImages: readonly string[];
+    /** Bounds of one layer: unpacked bytes, entries, ratio beyond the first GiB, bytes of a path. */
+    readonly maxLayerBytes: number;
+    readonly maxLayerEntries: number;
+    readonly maxLayerRatio: number;
+    readonly maxPathLength: number;
   };
   readonly cdi: {
     /** Where CDI specs are, by rising priority. */

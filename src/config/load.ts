@@ -136,9 +136,17 @@ function toConfig(values: ReadonlyMap<string, SettingValue>): Config {
     },
     registry: {
       configDir: get('registry.config_dir'),
+      authFile: get('registry.auth_file'),
       maxConcurrentDownloads: get('registry.max_concurrent_downloads'),
       maxConcurrentUnpacks: get('registry.max_concurrent_unpacks'),
       progressTimeoutSeconds: get('registry.progress_timeout_seconds'),
+    },
+    images: {
+      pinnedImages: get('images.pinned_images'),
+      maxLayerBytes: get('images.max_layer_bytes'),
+      maxLayerEntries: get('images.max_layer_entries'),
+      maxLayerRatio: get('images.max_layer_ratio'),
+      maxPathLength: get('images.max_path_length'),
     },
     cdi: { specDirs: get('cdi.spec_dirs') },
     runtime: {

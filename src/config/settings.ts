@@ -9,7 +9,7 @@ export type SettingKind =
   | { readonly type: 'path' }
   | { readonly type: 'paths' }
   | { readonly type: 'text'; readonly pattern: RegExp; readonly expected: string }
-  | { readonly type: 'texts'; readonly pattern: RegExp; readonly expected: string }
+  | { readonly type: 'texts'; readonly pattern: RegExp; readonly expected: string; readonly mayBeEmpty?: boolean }
   | { readonly type: 'choice'; readonly choices: readonly string[] }
   | { readonly type: 'boolean' }
   | { readonly type: 'integer'; readonly min: number; readonly max: number };
@@ -96,9 +96,20 @@ const cni: readonly Setting[] = [
 
 const registry: readonly Setting[] = [
   { key: 'registry.config_dir', flag: 'registry-config-dir', placeholder: 'DIR', kind: path, default: '/etc/berth/certs.d', help: 'mirrors and certificates: HOST/hosts.toml' },
+  { key: 'registry.auth_file', kind: optionalPath, default: '', help: 'credentials in the format of Docker, for pulls that bring none' },
   { key: 'registry.max_concurrent_downloads', kind: upTo(1, 256), default: 6, help: 'over all pulls' },
   { key: 'registry.max_concurrent_unpacks', kind: upTo(1, 256), default: 4, help: 'over all pulls' },
   { key: 'registry.progress_timeout_seconds', kind: upTo(1, 86_400), default: 60, help: 'without a byte after which a pull is given up' },
+];
+
+const references: SettingKind = { type: 'texts', pattern: /^[^\s]+$/, expected: 'references of images', mayBeEmpty: true };
+
+const images: readonly Setting[] = [
+  { key: 'images.pinned_images', kind: references, default: [], help: 'images that the kubelet must not remove' },
+  { key: 'images.max_layer_bytes', kind: upTo(1_048_576, 2 ** 50), default: 2 ** 37, help: 'of one unpacked layer' },
+  { key: 'images.max_layer_entries', kind: upTo(1, 1_000_000_000), default: 4_000_000, help: 'files and directories of one layer' },
+  { key: 'images.max_layer_ratio', kind: upTo(1, 1_000_000), default: 1000, help: 'of unpacked to packed bytes, beyond the first GiB' },
+  { key: 'images.max_path_length', kind: upTo(1, 4095), default: 4095, help: 'bytes of a path in a layer' },
 ];
 
 const cdi: readonly Setting[] = [
@@ -114,7 +125,7 @@ const runtime: readonly Setting[] = [
   { key: 'runtime.max_concurrent_launches', kind: upTo(1, 1024), default: 16, help: 'sandboxes and containers being launched at once' },
 ];
 
-export const settings: readonly Setting[] = [...topLevel, ...stream, ...cni, ...registry, ...cdi, ...runtime];
+export const settings: readonly Setting[] = [...topLevel, ...stream, ...cni, ...registry, ...images, ...cdi, ...runtime];
 
 /** What is wrong with `value`, as "expected …"; undefined when it fits. */
 export function settingProblem(kind: SettingKind, value: unknown): string | undefined {
@@ -128,6 +139,7 @@ export function settingProblem(kind: SettingKind, value: unknown): string | unde
     case 'text':
       return isText(value, kind.pattern) ? undefined : bad(kind.expected);
     case 'texts':
+      if (kind.mayBeEmpty === true && Array.isArray(value) && value.length === 0) return undefined;
       return isList(value, (item) => isText(item, kind.pattern)) ? undefined : bad(`a list of ${kind.expected}`);
     case 'choice':
       return kind.choices.includes(value as string) ? undefined : bad(`one of ${kind.choices.join(', ')}`);

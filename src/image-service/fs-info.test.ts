@@ -27,7 +27,7 @@ function options(containerUsage?: ImageServiceOptions['containerUsage']): ImageS
     containersDir: join(rig.root, 'containers'),
     containerUsage,
     unpackProgram: '/nowhere',
-    registry: { configDir: rig.certs, maxConcurrentDownloads: 1, maxConcurrentUnpacks: 1, progressTimeoutSeconds: 1 },
+    registry: { configDir: rig.certs, authFile: '', maxConcurrentDownloads: 1, maxConcurrentUnpacks: 1, progressTimeoutSeconds: 1 },
     log: pino({ level: 'silent' }),
     clock: { nowNanos: () => 1_700_000_000_123_456_789n },
   };
@@ -53,7 +53,7 @@ test('unpacked layers and documents are counted, shared ones once', async () => 
 });
 
 test('the containers’ figures are the runtime’s, and left out where it has none', async () => {
-  const known = await imageFsInfo(rig.store, options(() => ({ bytes: 5, inodes: 6 })));
+  const known = await imageFsInfo(rig.store, options(() => Promise.resolve({ bytes: 5, inodes: 6 })));
   expect(known.container_filesystems).toMatchObject([{ used_bytes: { value: '5' }, inodes_used: { value: '6' } }]);
   const unknown = await imageFsInfo(rig.store, options());
   expect(unknown.container_filesystems).toMatchObject([

@@ -18,7 +18,7 @@ export async function imageFsInfo(store: ImageStore, options: ImageServiceOption
   await mkdir(options.containersDir, { recursive: true });
   return {
     image_filesystems: [usage(options.root, store.usage(), options.clock)],
-    container_filesystems: [usage(options.containersDir, options.containerUsage?.(), options.clock)],
+    container_filesystems: [usage(options.containersDir, await options.containerUsage?.(), options.clock)],
   };
 }
 

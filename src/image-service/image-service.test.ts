@@ -37,7 +37,7 @@ function open(): Promise<ImageService> {
     root: join(directory, 'root'),
     containersDir: join(directory, 'root', 'containers'),
     unpackProgram,
-    registry: { configDir: join(directory, 'certs.d'), maxConcurrentDownloads: 3, maxConcurrentUnpacks: 2, progressTimeoutSeconds: 30 },
+    registry: { configDir: join(directory, 'certs.d'), authFile: '', maxConcurrentDownloads: 3, maxConcurrentUnpacks: 2, progressTimeoutSeconds: 30 },
     log: pino({ level: 'silent' }),
     clock: systemClock(),
     environment: {},

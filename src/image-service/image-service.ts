@@ -81,6 +81,7 @@ function createPuller(options: ImageServiceOptions, store: ImageStore, unpacker:
     platform: hostPlatform(),
     session: {
       configDir: registry.configDir,
+      authFile: registry.authFile,
       retry,
       progressTimeout: registry.progressTimeoutSeconds * 1000,
       environment: options.environment ?? process.env,

@@ -20,10 +20,10 @@ export interface ImageServiceOptions {
   /** The directory of the containers' writable layers; it exists when ImageFsInfo is asked. */
   readonly containersDir: string;
   /**
-   * What the containers' writable layers take. Undefined, or a function that answers undefined: not
+   * What the containers' writable layers take. Undefined, or a promise of undefined: not
    * known, and ImageFsInfo leaves the figures out rather than inventing them.
    */
-  readonly containerUsage?: (() => DiskUsage | undefined) | undefined;
+  readonly containerUsage?: (() => Promise<DiskUsage | undefined>) | undefined;
   /** References of images that the kubelet must not collect. */
   readonly pinnedImages?: readonly string[] | undefined;
   readonly unpackLimits?: UnpackLimits | undefined;

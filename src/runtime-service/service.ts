@@ -64,6 +64,8 @@ export interface RuntimeServiceOptions {
 
 export interface RuntimeService {
   readonly handlers: Partial<RuntimeHandlers>;
+  /** What all writable layers together take; undefined as long as one of them has not been measured. */
+  writableLayers(): Promise<{ readonly bytes: number; readonly inodes: number } | undefined>;
   /** Leaves the containers running. */
   close(): void;
 }
@@ -100,6 +102,7 @@ export async function createRuntimeService(options: RuntimeServiceOptions): Prom
   const stats = createStats(runtime);
   return {
     handlers: { ...runtimeRpcs(runtime), ...stats.handlers },
+    writableLayers: () => stats.writableLayers(),
     close() {
       stats.close();
       for (const container of runtime.containers.values()) container.shim?.detach();

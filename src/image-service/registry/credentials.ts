@@ -42,7 +42,8 @@ function decodeBasic(encoded: string): Credentials {
   return { kind: 'basic', username: decoded.slice(0, colon), password: decoded.slice(colon + 1).replace(/^\0+|\0+$/g, '') };
 }
 
-function serverHost(address: string): string {
+/** `host[:port]` of an address as Docker writes it: a host, or a URL. Throws INVALID_FIELD. */
+export function serverHost(address: string): string {
   if (address === '') return '';
   const url = /^[a-z]+:\/\//i.test(address) ? address : `https://${address}`;
   if (!URL.canParse(url)) throw invalidField('auth.server_address', `"${address}" is neither a host nor a URL`);

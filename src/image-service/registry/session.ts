@@ -4,6 +4,7 @@ import { formatReference } from '../reference.ts';
 import type { ImageReference } from '../reference.ts';
 import { RegistryClient } from './client.ts';
 import type { ClientOptions } from './client.ts';
+import { readAuthFile } from './docker-auth.ts';
 import type { PullAuth } from './credentials.ts';
 import type { Capability } from './endpoint.ts';
 import { RegistryFailure } from './failure.ts';
@@ -13,6 +14,8 @@ import { BerthError } from '../../errors/catalogue.ts';
 export type SessionOptions = Omit<ClientOptions, 'hasAlternative'> & {
   /** The hosts.toml tree. */
   readonly configDir: string;
+  /** Docker's config.json; empty for none. */
+  readonly authFile: string;
 };
 
 export class RegistrySession {
@@ -31,10 +34,12 @@ export class RegistrySession {
     signal: AbortSignal,
   ): Promise<RegistrySession> {
     const endpoints = await readEndpoints(options.configDir, reference.domain, signal);
-    const clients = endpoints.map(
-      (endpoint, position) =>
-        new RegistryClient(endpoint, reference, auth, { ...options, hasAlternative: position + 1 < endpoints.length }),
-    );
+    const file = auth === undefined && options.authFile !== '' ? await readAuthFile(options.authFile, signal) : undefined;
+    const clients: RegistryClient[] = [];
+    for (const [position, endpoint] of endpoints.entries()) {
+      const own = auth ?? (await file?.credentials(endpoint.host, signal));
+      clients.push(new RegistryClient(endpoint, reference, own, { ...options, hasAlternative: position + 1 < endpoints.length }));
+    }
     return new RegistrySession(reference, clients);
   }
 

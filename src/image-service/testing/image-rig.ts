@@ -26,6 +26,7 @@ export class ImageRig {
   puller!: ImagePuller;
   /** Counts from the next `open`. */
   progressTimeout = 10_000;
+  authFile = '';
   environment: Readonly<Record<string, string>> = {};
 
   private constructor(directory: string) {
@@ -58,7 +59,7 @@ export class ImageRig {
       layerPuller,
       log,
       platform: hostPlatform(),
-      session: { configDir: this.certs, retry: quickRetry, progressTimeout: this.progressTimeout, environment: this.environment },
+      session: { configDir: this.certs, authFile: this.authFile, retry: quickRetry, progressTimeout: this.progressTimeout, environment: this.environment },
     });
   }
 

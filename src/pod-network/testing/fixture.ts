@@ -103,8 +103,9 @@ export function testConfig(directory: string, cni: Partial<Config['cni']>): Conf
       timeoutSeconds: 20,
       ...cni,
     },
-    registry: { configDir: '', maxConcurrentDownloads: 1, maxConcurrentUnpacks: 1, progressTimeoutSeconds: 1 },
+    registry: { configDir: '', authFile: '', maxConcurrentDownloads: 1, maxConcurrentUnpacks: 1, progressTimeoutSeconds: 1 },
     stream: { tls: false, tlsCertificate: '', tlsKey: '', idleTimeoutSeconds: 60, maxSessions: 4, maxPending: 4 },
+    images: { pinnedImages: [], maxLayerBytes: 1, maxLayerEntries: 1, maxLayerRatio: 1, maxPathLength: 1 },
     cdi: { specDirs: ['/nowhere'] },
     runtime: { cgroupDriver: 'cgroupfs', allowMissingControllers: true, pidsLimit: 0, privilegedWithoutHostDevices: false, logRateLimit: 0, maxConcurrentLaunches: 1 },
   };

@@ -185,8 +185,9 @@ export class Rig {
       metricsAddress: '',
       nriSocket: '',
       cni: { confDir: '', binDirs: [], netnsDir: join(this.directory, 'netns'), defaultNetwork: false, defaultSubnets: [], timeoutSeconds: 1 },
-      registry: { configDir: '', maxConcurrentDownloads: 1, maxConcurrentUnpacks: 1, progressTimeoutSeconds: 1 },
+      registry: { configDir: '', authFile: '', maxConcurrentDownloads: 1, maxConcurrentUnpacks: 1, progressTimeoutSeconds: 1 },
       stream: { tls: false, tlsCertificate: '', tlsKey: '', idleTimeoutSeconds: 60, maxSessions: 4, maxPending: 4 },
+      images: { pinnedImages: [], maxLayerBytes: 1, maxLayerEntries: 1, maxLayerRatio: 1, maxPathLength: 1 },
       cdi: { specDirs: [join(this.directory, 'cdi')] },
       runtime: { cgroupDriver: 'cgroupfs', allowMissingControllers: true, pidsLimit: 512, privilegedWithoutHostDevices: false, logRateLimit: 0, maxConcurrentLaunches: 4 },
     };
