@@ -5,7 +5,7 @@
  */
 
 import { spawn } from 'node:child_process';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -47,7 +47,7 @@ async function startImages(): Promise<Registry> {
   return registry;
 }
 
-/** Everything critest prints goes to a file; it is long. */
+/** Everything critest prints goes to a file, as it comes; it is long. */
 async function critest(socket: string): Promise<number> {
   const config = path.join(options.out, 'crictl.yaml');
   await writeFile(config, '');
@@ -58,15 +58,16 @@ async function critest(socket: string): Promise<number> {
     ...(options.skip === undefined ? [] : [`-ginkgo.skip=${options.skip}`]),
     ...positionals,
   ];
-  const child = spawn(options.critest, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  const log: Buffer[] = [];
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => log.push(data));
-  const code = await new Promise<number>((resolve, reject) => {
-    child.once('error', (error) => reject(new Error(`${options.critest} does not start: ${error.message}`)));
-    child.once('close', (exit) => resolve(exit ?? 1));
-  });
-  await writeFile(path.join(options.out, 'critest.log'), Buffer.concat(log));
-  return code;
+  const log = await open(path.join(options.out, 'critest.log'), 'w');
+  try {
+    const child = spawn(options.critest, args, { stdio: ['ignore', log.fd, log.fd] });
+    return await new Promise<number>((resolve, reject) => {
+      child.once('error', (error) => reject(new Error(`${options.critest} does not start: ${error.message}`)));
+      child.once('close', (exit) => resolve(exit ?? 1));
+    });
+  } finally {
+    await log.close();
+  }
 }
 
 async function report(): Promise<void> {
