@@ -22,6 +22,7 @@ import { resolveImageMounts } from '../bundle/image-mounts.ts';
 import { stopSignal } from '../bundle/signals.ts';
 import { containerMade } from '../events/announce.ts';
 import { failedName } from '../pod-sandbox/resources.ts';
+import { withCallerLost } from '../lost-caller.ts';
 import type { Container, Runtime, Sandbox } from '../runtime.ts';
 import { checkSelinuxOptions, hasSelinux } from '../selinux.ts';
 import { mountedImages, prepareBundle } from './bundle-input.ts';
@@ -49,7 +50,7 @@ export function createContainer(runtime: Runtime): RuntimeHandlers['CreateContai
     const record = initialRecord(runtime, sandbox, image, config, newId(), name);
     const id = await runtime.containerNames.make(name, record.id, fingerprint(request.config), context.signal, () =>
       // Locked, so that a removal of the sandbox finds it whole or not at all.
-      runtime.locks.run(record.id, undefined, () => make(runtime, sandbox, image, record)),
+      withCallerLost(context, `the creation of container ${record.id}`, () => runtime.locks.run(record.id, undefined, () => make(runtime, sandbox, image, record))),
     );
     return { container_id: id };
   };

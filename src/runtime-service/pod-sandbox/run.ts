@@ -14,6 +14,7 @@ import type { SandboxRecord } from '../../state/sandbox.ts';
 import { allSettled } from '../../state/settled.ts';
 import { queued, step } from '../../telemetry/steps.ts';
 import { sandboxMade } from '../events/announce.ts';
+import { withCallerLost } from '../lost-caller.ts';
 import type { Runtime, Sandbox } from '../runtime.ts';
 import { checkSelinuxOptions, hasSelinux } from '../selinux.ts';
 import { writeSandboxFiles } from './files.ts';
@@ -42,7 +43,7 @@ export function runPodSandbox(runtime: Runtime): RuntimeHandlers['RunPodSandbox'
     const name = sandboxName(config);
     const sandboxId = await runtime.sandboxNames.make(name, newId(), fingerprint(request), context.signal, (id) =>
       // Locked, so that a Stop or Remove finds it whole or not at all.
-      runtime.locks.run(id, undefined, () => make(runtime, initialRecord(runtime, id, name, config, request.runtime_handler))),
+      withCallerLost(context, `the creation of sandbox ${id}`, () => runtime.locks.run(id, undefined, () => make(runtime, initialRecord(runtime, id, name, config, request.runtime_handler)))),
     );
     return { pod_sandbox_id: sandboxId };
   };
