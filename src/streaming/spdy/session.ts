@@ -79,7 +79,8 @@ export class SpdySession implements StreamOwner {
   /** Says goodbye and ends this side of the connection, after all that is written. */
   end(): void {
     if (this.#ending || this.#over) return;
-    for (const stream of [...this.#streams.values()]) stream.reset();
+    // Those that we have ended are not: what the client has still to read of them must not be swept away.
+    for (const stream of [...this.#streams.values()]) if (!stream.writableFinished) stream.reset();
     this.#write(encodeGoAway(this.#lastStreamId, goAwayStatus.OK));
     this.#ending = true;
     this.#transport.end();
