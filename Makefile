@@ -18,10 +18,10 @@ help:
 setup:
 	@PATH='$(MACHINE_PATH)' tools/setup.sh
 
-## generate     types and contract from proto/cri/v1/api.proto
+## generate     types and contract from the files below proto/
 GENERATED := src/cri-server/generated/contract.json
 generate: setup $(GENERATED)
-$(GENERATED): proto/cri/v1/api.proto tools/generate.ts tools/read-proto.ts package-lock.json | setup
+$(GENERATED): proto/cri/v1/api.proto proto/berth/v1/images.proto tools/generate.ts tools/read-proto.ts package-lock.json | setup
 	@node tools/generate.ts
 
 ## build        berthd, berth and the native programs, in dist/

@@ -1,5 +1,5 @@
 /**
- * Generates src/cri-server/generated from proto/cri/v1/api.proto: the types of every message and
+ * Generates src/cri-server/generated from the files below proto/: the types of every message and
  * service, and contract.json, the parsed contract that berthd loads instead of parsing the .proto.
  *
  * The output is not kept in git; `npm run generate` makes it in about a second.
@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { readProto } from './read-proto.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const proto = 'proto/cri/v1/api.proto';
+const protos = ['proto/cri/v1/api.proto', 'proto/berth/v1/images.proto'];
 const output = join(root, 'src/cri-server/generated');
 
 const typeOptions = [
@@ -29,9 +29,9 @@ const fresh = `${output}.${process.pid}`;
 mkdirSync(fresh, { recursive: true });
 execFileSync(
   process.execPath,
-  [join(root, 'node_modules/.bin/proto-loader-gen-types'), ...typeOptions, '-O', fresh, proto],
+  [join(root, 'node_modules/.bin/proto-loader-gen-types'), ...typeOptions, '-O', fresh, ...protos],
   { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] },
 );
-writeFileSync(join(fresh, 'contract.json'), `${JSON.stringify(readProto(join(root, proto)))}\n`);
+writeFileSync(join(fresh, 'contract.json'), `${JSON.stringify(readProto(...protos.map((proto) => join(root, proto))))}\n`);
 rmSync(output, { recursive: true, force: true });
 renameSync(fresh, output);

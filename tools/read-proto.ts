@@ -1,8 +1,8 @@
-/** Parses a .proto file into protobufjs' JSON form, with the very parser that @grpc/proto-loader uses. */
+/** Parses .proto files into protobufjs' JSON form, with the very parser that @grpc/proto-loader uses. */
 import { createRequire } from 'node:module';
 import type * as Protobuf from 'protobufjs';
 
-/** The parsed file: namespaces, messages, enums and services, nested as they are declared. */
+/** The parsed files: namespaces, messages, enums and services, nested as they are declared. */
 export type ProtoNode = Readonly<{
   nested?: Readonly<Record<string, ProtoNode>>;
   fields?: Readonly<Record<string, ProtoField>>;
@@ -26,11 +26,11 @@ export type ProtoMethod = Readonly<{
   responseStream?: boolean;
 }>;
 
-export function readProto(path: string): ProtoNode {
+export function readProto(...paths: readonly string[]): ProtoNode {
   // protobufjs comes with @grpc/proto-loader and is resolved from there, so that both parse alike.
   const nearLoader = createRequire(createRequire(import.meta.url).resolve('@grpc/proto-loader'));
   const { Root } = nearLoader('protobufjs') as typeof Protobuf;
   const root = new Root();
-  root.loadSync(path, { keepCase: true });
+  root.loadSync([...paths], { keepCase: true });
   return root.toJSON({ keepComments: false }) as ProtoNode;
 }

@@ -16,7 +16,9 @@ const output: Output = {
 try {
   process.exitCode = await runCommandLine(commands, process.argv.slice(2), output);
 } catch (error) {
-  const text = error instanceof BerthError ? error.message : String(error instanceof Error ? error.stack : error);
+  // What the system refused is told by its message; of anything else the place matters, too.
+  const told = error instanceof BerthError || (error instanceof Error && 'syscall' in error);
+  const text = told ? error.message : String(error instanceof Error ? error.stack : error);
   output.complain(`berth: ${text}\n`);
   process.exitCode = 1;
 }

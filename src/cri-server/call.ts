@@ -10,7 +10,7 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { Metadata } from '@grpc/grpc-js';
-import type { handleServerStreamingCall, handleUnaryCall } from '@grpc/grpc-js';
+import type { handleClientStreamingCall, handleServerStreamingCall, handleUnaryCall } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import { BerthError } from '../errors/catalogue.ts';
 import type { CallContext } from '../telemetry/call-context.ts';
@@ -20,7 +20,7 @@ import { isServerFault, logCall, noteSubject, type CallSubject } from './call-lo
 import type { CallMetrics } from './call-metrics.ts';
 import { createCallSignal, type CallSignal } from './call-signal.ts';
 import { isExpected, statusName, toBerthError, toStatus } from './call-status.ts';
-import type { Handler, StreamHandler } from './handlers.ts';
+import type { Handler, StreamHandler, UploadHandler } from './handlers.ts';
 import { methodTraits } from './methods.ts';
 import { checkRequest } from './request-check.ts';
 
@@ -46,9 +46,10 @@ export interface Method {
   readonly requestType: string;
 }
 
-/** What unary and streaming calls have in common. */
+/** What calls of all kinds have in common. */
 interface AnyCall {
-  readonly request: object;
+  /** Not of an upload, whose requests come one by one; its handler checks them. */
+  readonly request?: object;
   readonly metadata: Metadata;
   getDeadline(): Date | number;
   on(event: 'cancelled', listener: () => void): unknown;
@@ -95,6 +96,25 @@ export function streamCall(
       .then(
         () => call.end(),
         (error: BerthError) => call.emit('error', toStatus(error)),
+      );
+  };
+}
+
+export function uploadCall(
+  method: Method,
+  handler: UploadHandler<object, object> | undefined,
+  environment: CallEnvironment,
+): handleClientStreamingCall<object, object> {
+  return (call, callback) => {
+    const wrapped = new WrappedCall(method, call, environment, false);
+    // A client that leaves in the middle is told by the signal; without a listener it would end the process.
+    call.on('error', () => undefined);
+    void wrapped
+      .run(handler, (run) => run(call as AsyncIterable<object>, wrapped.context))
+      .finally(() => call.resume())
+      .then(
+        (response) => callback(null, response),
+        (error: BerthError) => callback(toStatus(error)),
       );
   };
 }
@@ -154,11 +174,12 @@ class WrappedCall {
   }
 
   #admit<AnyHandler>(handler: AnyHandler | undefined): AnyHandler {
-    noteSubject(this.subject, this.#call.request);
+    const { request } = this.#call;
+    if (request !== undefined) noteSubject(this.subject, request);
     const { name, requestType } = this.#method;
     if (this.#environment.shuttingDown()) throw new BerthError('SHUTTING_DOWN', `${name}: berthd is shutting down`);
     if (handler === undefined) throw new BerthError('NOT_IMPLEMENTED', `${name} is not implemented by this berthd`);
-    checkRequest(requestType, this.#call.request);
+    if (request !== undefined) checkRequest(requestType, request);
     return handler;
   }
 

@@ -31,8 +31,14 @@ interface Entry extends Partial<MessageDescriptor>, Partial<EnumDescriptor> {
 /** As proto-loader takes it. */
 export const contractJson: object = contract;
 
-export const contractScope = (contract as unknown as { nested: { runtime: { nested: { v1: { nested: Readonly<Record<string, Entry>> } } } } })
-  .nested.runtime.nested.v1.nested;
+interface Package {
+  readonly nested: { readonly v1: { readonly nested: Readonly<Record<string, Entry>> } };
+}
+
+const packages = (contract as unknown as { nested: { runtime: Package; berth: Package } }).nested;
+
+/** CRI's names and Berth's own; no name is in both, which a test sees to. */
+export const contractScope: Readonly<Record<string, Entry>> = { ...packages.runtime.nested.v1.nested, ...packages.berth.nested.v1.nested };
 
 /** Undefined for an enum, which has no fields. */
 export function messageDescriptor(type: string): MessageDescriptor | undefined {

@@ -1,4 +1,4 @@
-/** The CRI contract at run time: the two service definitions for gRPC. */
+/** The contract at run time: CRI's two service definitions for gRPC and Berth's own. */
 import type { ServiceDefinition } from '@grpc/grpc-js';
 import { fromJSON, type Options } from '@grpc/proto-loader';
 import { contractJson, contractScope } from './contract-messages.ts';
@@ -10,9 +10,9 @@ import { messageSerializer } from './message-writer.ts';
  */
 const options: Options = { keepCase: true, longs: String, enums: String, defaults: true, oneofs: true };
 
-const packageName = 'runtime.v1';
+const packageOf = { RuntimeService: 'runtime.v1', ImageService: 'runtime.v1', Images: 'berth.v1' } as const;
 
-export type ServiceName = 'RuntimeService' | 'ImageService';
+export type ServiceName = keyof typeof packageOf;
 
 type Method = 'requestType' | 'responseType';
 
@@ -28,7 +28,7 @@ export function requestType(service: ServiceName, method: string): string {
 
 /** As gRPC writes it in paths: with its package. */
 export function serviceName(service: ServiceName): string {
-  return `${packageName}.${service}`;
+  return `${packageOf[service]}.${service}`;
 }
 
 export function serviceDefinition(service: ServiceName): ServiceDefinition {

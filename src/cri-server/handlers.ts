@@ -5,8 +5,9 @@
  *
  * Types only: every layer may `import type` from here, none may import it at run time.
  */
-import type { handleServerStreamingCall, handleUnaryCall } from '@grpc/grpc-js';
+import type { handleClientStreamingCall, handleServerStreamingCall, handleUnaryCall } from '@grpc/grpc-js';
 import type { CallContext } from '../telemetry/call-context.ts';
+import type { ImagesHandlers as BerthImagesHandlers } from './generated/berth/v1/Images.ts';
 import type { ImageServiceHandlers } from './generated/runtime/v1/ImageService.ts';
 import type { RuntimeServiceHandlers } from './generated/runtime/v1/RuntimeService.ts';
 
@@ -15,12 +16,17 @@ export type Handler<Request, Response> = (request: Request, context: CallContext
 /** A server-streaming RPC: an async generator. It ends when `context.signal` is aborted. */
 export type StreamHandler<Request, Response> = (request: Request, context: CallContext) => AsyncIterable<Response>;
 
+/** A client-streaming RPC. What it does not read is discarded. */
+export type UploadHandler<Request, Response> = (requests: AsyncIterable<Request>, context: CallContext) => Promise<Response>;
+
 type HandlerOf<Grpc> =
   Grpc extends handleServerStreamingCall<infer Request, infer Response>
     ? StreamHandler<Request, Response>
     : Grpc extends handleUnaryCall<infer Request, infer Response>
       ? Handler<Request, Response>
-      : never;
+      : Grpc extends handleClientStreamingCall<infer Request, infer Response>
+        ? UploadHandler<Request, Response>
+        : never;
 
 /** The generated handler interfaces also allow any other name; only the RPCs count here. */
 type HandlersOf<Service> = {
@@ -31,5 +37,8 @@ export type RuntimeHandlers = HandlersOf<RuntimeServiceHandlers>;
 
 export type ImageHandlers = HandlersOf<ImageServiceHandlers>;
 
+/** Berth's own service, proto/berth/v1/images.proto. */
+export type BerthImageHandlers = HandlersOf<BerthImagesHandlers>;
+
 /** What berthd serves. An RPC without a handler answers UNIMPLEMENTED. */
-export type CriHandlers = Partial<RuntimeHandlers & ImageHandlers>;
+export type CriHandlers = Partial<RuntimeHandlers & ImageHandlers & BerthImageHandlers>;

@@ -18,6 +18,10 @@ const changingSeconds = 240;
 
 const unbounded = new Set([
   'PullImage', // ends when no byte arrives for long enough
+  'Pull',
+  'Import',
+  'Export',
+  'Verify',
   'ExecSync', // the request's time-out, which may be none
   'StopContainer', // the request's grace period
   'StopPodSandbox', // waits for its containers
@@ -29,7 +33,7 @@ const unbounded = new Set([
 ]);
 
 const reading =
-  /^(Version|Status|RuntimeConfig|ImageStatus|ImageFsInfo|PodSandboxStatus|ContainerStatus|PodSandboxStats|ContainerStats|GetContainerEvents|(List|Stream).*)$/;
+  /^(Version|Status|RuntimeConfig|ImageStatus|ImageFsInfo|PodSandboxStatus|ContainerStatus|PodSandboxStats|ContainerStats|GetContainerEvents|Inspect|(List|Stream).*)$/;
 
 /** Probes: many a second on a full node. */
 const frequent = new Set(['ExecSync']);

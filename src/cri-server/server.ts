@@ -1,11 +1,11 @@
 /**
- * The CRI server: both services on one Unix socket.
+ * The CRI server: both services, and Berth's own, on one Unix socket.
  *
  *   const server = await startCriServer({ listen, handlers, log, metrics });
  *   …
  *   await server.close(graceMs);
  *
- * `handlers` holds the functions of both services in one object; an RPC without one answers
+ * `handlers` holds the functions of all services in one object; an RPC without one answers
  * UNIMPLEMENTED. `metrics` is the registry from createMetrics().
  */
 import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
@@ -14,9 +14,9 @@ import type { Registry } from 'prom-client';
 import { wrapError } from '../errors/catalogue.ts';
 import type { CallTracer } from '../telemetry/call-tracer.ts';
 import { createCallMetrics } from './call-metrics.ts';
-import { streamCall, unaryCall, type CallEnvironment, type RunningCall } from './call.ts';
+import { streamCall, unaryCall, uploadCall, type CallEnvironment, type RunningCall } from './call.ts';
 import { requestType, serviceDefinition, serviceName, type ServiceName } from './contract.ts';
-import type { CriHandlers, Handler, StreamHandler } from './handlers.ts';
+import type { CriHandlers, Handler, StreamHandler, UploadHandler } from './handlers.ts';
 import { reserveSocketFile, unixSocketPath, type SocketFile } from './unix-socket.ts';
 
 export interface CriServerOptions {
@@ -52,7 +52,7 @@ const serverOptions = {
   'grpc.enable_channelz': 0,
 };
 
-const services: readonly ServiceName[] = ['RuntimeService', 'ImageService'];
+const services: readonly ServiceName[] = ['RuntimeService', 'ImageService', 'Images'];
 
 export async function startCriServer(options: CriServerOptions): Promise<CriServer> {
   const path = unixSocketPath(options.listen);
@@ -89,12 +89,11 @@ function implementation(
 ): UntypedServiceImplementation {
   // The handler of a method takes that method's messages; which type that is, only the contract knows here.
   const untyped = handlers as Readonly<Record<string, unknown>>;
-  const entries = Object.entries(definition).map(([name, { responseStream }]) => {
+  const entries = Object.entries(definition).map(([name, { requestStream, responseStream }]) => {
     const method = { name, service: serviceName(service), requestType: requestType(service, name) };
-    const call = responseStream
-      ? streamCall(method, untyped[name] as StreamHandler<object, object> | undefined, environment)
-      : unaryCall(method, untyped[name] as Handler<object, object> | undefined, environment);
-    return [name, call] as const;
+    if (responseStream) return [name, streamCall(method, untyped[name] as StreamHandler<object, object> | undefined, environment)];
+    if (requestStream) return [name, uploadCall(method, untyped[name] as UploadHandler<object, object> | undefined, environment)];
+    return [name, unaryCall(method, untyped[name] as Handler<object, object> | undefined, environment)];
   });
   return Object.fromEntries(entries) as UntypedServiceImplementation;
 }

@@ -66,6 +66,11 @@ export const catalogue = {
   DIGEST_MISMATCH: { status: grpcStatus.DATA_LOSS },
   LAYER_REFUSED: { status: grpcStatus.INVALID_ARGUMENT },
   UNPACK_FAILED: { status: grpcStatus.INTERNAL },
+  ARCHIVE_REFUSED: { status: grpcStatus.INVALID_ARGUMENT },
+  NOT_EXPORTABLE: {
+    status: grpcStatus.FAILED_PRECONDITION,
+    remedy: 'copy it from its registry instead',
+  },
   DISK_FULL: { status: grpcStatus.RESOURCE_EXHAUSTED, remedy: 'free space on the disk' },
   NETWORK_NOT_READY: {
     status: grpcStatus.UNAVAILABLE,

@@ -15,8 +15,12 @@ export function criImage(image: StoredImage, pinned: PinnedImages): Image {
     size: String(packedSize(image)),
     ...imageUser(image.imageConfig.run.user),
     spec: { image: names.find(isTag) ?? names[0] ?? image.id, annotations: { ...image.annotations } },
-    pinned: names.some((name) => pinned.has(name)),
+    pinned: isPinned(image, pinned),
   };
+}
+
+export function isPinned(image: StoredImage, pinned: PinnedImages): boolean {
+  return [...image.names.keys()].some((name) => pinned.has(name));
 }
 
 /** CRI: uid is set when the image names a numeric user, username when it names one; the group is left out. */

@@ -6,7 +6,7 @@ import { BerthError, wrapError } from '../errors/catalogue.ts';
 import type { ImageMetrics } from '../telemetry/image-metrics.ts';
 import { step } from '../telemetry/steps.ts';
 import { waitUnlessAborted } from './bounded.ts';
-import type { LayerPuller } from './layer-pull.ts';
+import type { LayerPuller, LayerWatch } from './layer-pull.ts';
 import { formatReference, repositoryName } from './reference.ts';
 import type { ImageReference } from './reference.ts';
 import type { PullAuth } from './registry/credentials.ts';
@@ -27,7 +27,14 @@ export interface ImagePullOptions {
   readonly metrics?: ImageMetrics | undefined;
 }
 
+/** How far a pull is. */
+export interface PullWatch {
+  /** Bottom first; empty until the manifest is known. */
+  layers: readonly LayerWatch[];
+}
+
 interface RunningPull {
+  readonly watch: PullWatch;
   readonly result: Promise<StoredImage>;
   readonly controller: AbortController;
   callers: number;
@@ -46,11 +53,15 @@ export class ImagePuller {
     this.#options = options;
   }
 
-  /** Aborting `signal` ends the wait; the pull itself ends when nobody waits for it any more. */
-  async pull(reference: ImageReference, auth: PullAuth | undefined, signal: AbortSignal): Promise<StoredImage> {
+  /**
+   * Aborting `signal` ends the wait; the pull itself ends when nobody waits for it any more. `watched` is called at once, with
+   * what the pull keeps up to date.
+   */
+  async pull(reference: ImageReference, auth: PullAuth | undefined, signal: AbortSignal, watched?: (watch: PullWatch) => void): Promise<StoredImage> {
     signal.throwIfAborted();
     const key = pullKey(reference, auth);
     const pull = this.#running.get(key) ?? this.#start(key, reference, auth);
+    watched?.(pull.watch);
     pull.callers += 1;
     try {
       return await waitUnlessAborted(pull.result, signal);
@@ -77,19 +88,20 @@ export class ImagePuller {
 
   #start(key: string, reference: ImageReference, auth: PullAuth | undefined): RunningPull {
     const controller = new AbortController();
-    const work = this.#run(reference, auth, controller.signal);
+    const watch: PullWatch = { layers: [] };
+    const work = this.#run(reference, auth, watch, controller.signal);
     this.#options.metrics?.pulling(work, controller.signal);
     const result = work.finally(() => {
       if (this.#running.get(key) === pull) this.#running.delete(key);
     });
     // Its callers may all be gone by the time it fails.
     result.catch(() => undefined);
-    const pull: RunningPull = { result, controller, callers: 0 };
+    const pull: RunningPull = { watch, result, controller, callers: 0 };
     this.#running.set(key, pull);
     return pull;
   }
 
-  async #run(reference: ImageReference, auth: PullAuth | undefined, signal: AbortSignal): Promise<StoredImage> {
+  async #run(reference: ImageReference, auth: PullAuth | undefined, watch: PullWatch, signal: AbortSignal): Promise<StoredImage> {
     const { store, session: sessionOptions, platform } = this.#options;
     const name = formatReference(reference);
     this.#pulls += 1;
@@ -98,7 +110,7 @@ export class ImagePuller {
       const session = await step('pull.session', () => RegistrySession.open(reference, auth, sessionOptions, signal));
       try {
         const remote = await step('pull.resolve', () => resolveImage(session, reference, platform, signal), { 'berth.image': name });
-        await this.#pullLayers(session, remote, name, holder, signal);
+        await this.#pullLayers(session, remote, watch, { name, holder }, signal);
         return await step('pull.commit', () => store.commit(remote, namesOf(reference, remote), signal));
       } finally {
         await session.close();
@@ -115,16 +127,24 @@ export class ImagePuller {
   }
 
   /** All layers at once, as far as the bounds allow. The first failure ends the others. */
-  async #pullLayers(session: RegistrySession, remote: RemoteImage, name: string, holder: string, signal: AbortSignal): Promise<void> {
+  async #pullLayers(
+    session: RegistrySession,
+    remote: RemoteImage,
+    watch: PullWatch,
+    { name, holder }: { readonly name: string; readonly holder: string },
+    signal: AbortSignal,
+  ): Promise<void> {
     const failed = new AbortController();
     const either = AbortSignal.any([signal, failed.signal]);
     const clients = session.able('pull');
     const layers = [...new Map(remote.layers.map((layer) => [layer.diffId, layer])).values()];
-    const pulls = layers.map(async (layer) => {
+    const watches = layers.map(({ descriptor: { digest, size } }): LayerWatch => ({ digest, size, received: 0, state: 'waiting' }));
+    watch.layers = watches;
+    const pulls = layers.map(async (layer, position) => {
       const what = `${name}: layer ${layer.descriptor.digest}`;
       try {
         const { digest, size } = layer.descriptor;
-        const ensure = (): Promise<void> => this.#options.layerPuller.ensure({ layer, clients, holder, what }, either);
+        const ensure = (): Promise<void> => this.#options.layerPuller.ensure({ layer, clients, holder, what, watch: watches[position] }, either);
         await step('pull.layer', ensure, { 'berth.layer.digest': digest, 'berth.layer.size': size });
       } catch (failure) {
         failed.abort(failure);

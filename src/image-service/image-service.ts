@@ -1,7 +1,8 @@
 /** Puts the image service together. */
 
 import PQueue from 'p-queue';
-import type { ImageHandlers as CriImageHandlers } from '../cri-server/handlers.ts';
+import type { BerthImageHandlers, ImageHandlers as CriImageHandlers } from '../cri-server/handlers.ts';
+import { imageAdminHandlers } from './admin/handlers.ts';
 import { imageFsInfo } from './fs-info.ts';
 import { ImagePuller } from './image-pull.ts';
 import type { ImageProvider } from './images.ts';
@@ -12,6 +13,7 @@ import { createImageProvider } from './provider.ts';
 import { pullImage } from './pull.ts';
 import { formatReference, parseReference } from './reference.ts';
 import { hostPlatform } from './registry/platform.ts';
+import type { Platform } from './registry/platform.ts';
 import { defaultRetryPolicy } from './registry/retry.ts';
 import { removeImage } from './remove.ts';
 import { imageStatus } from './status.ts';
@@ -21,7 +23,7 @@ import { createUnpacker } from './store/unpacker.ts';
 import type { Unpacker } from './store/unpacker.ts';
 import { streamImages } from './stream-images.ts';
 
-export type ImageHandlers = Pick<CriImageHandlers, 'ListImages' | 'ImageStatus' | 'PullImage' | 'RemoveImage' | 'ImageFsInfo' | 'StreamImages'>;
+export type ImageHandlers = Pick<CriImageHandlers, 'ListImages' | 'ImageStatus' | 'PullImage' | 'RemoveImage' | 'ImageFsInfo' | 'StreamImages'> & BerthImageHandlers;
 
 export interface ImageService {
   readonly handlers: ImageHandlers;
@@ -39,7 +41,9 @@ export interface ImageService {
 export async function createImageService(options: ImageServiceOptions): Promise<ImageService> {
   const unpacker = createUnpacker(options.unpackProgram, options.unpackLimits ?? {});
   const store = await openImageStore(options.root, unpacker, options.log);
-  const puller = createPuller(options, store, unpacker);
+  const layerPuller = createLayerPuller(options, store, unpacker);
+  const platform = hostPlatform();
+  const puller = createPuller(options, { store, layerPuller, platform });
   const pinned = new Set((options.pinnedImages ?? []).map((name) => formatReference(parseReference(name))));
   return {
     handlers: {
@@ -49,6 +53,7 @@ export async function createImageService(options: ImageServiceOptions): Promise<
       RemoveImage: (request, context) => removeImage(store, request, context),
       ImageFsInfo: () => imageFsInfo(store, options),
       StreamImages: (request) => streamImages(store, pinned, request),
+      ...imageAdminHandlers({ store, puller, layerPuller, unpacker, platform, pinned }),
     },
     provider: createImageProvider(store),
     async removeUnused() {
@@ -62,29 +67,31 @@ export async function createImageService(options: ImageServiceOptions): Promise<
   };
 }
 
-function createPuller(options: ImageServiceOptions, store: ImageStore, unpacker: Unpacker): ImagePuller {
-  const { registry, log, metrics } = options;
-  const retry = options.retry ?? defaultRetryPolicy;
-  const layerPuller = new LayerPuller({
+function createLayerPuller({ registry, retry, metrics }: ImageServiceOptions, store: ImageStore, unpacker: Unpacker): LayerPuller {
+  return new LayerPuller({
     layers: store.layers,
     unpacker,
-    retry,
+    retry: retry ?? defaultRetryPolicy,
     downloads: new PQueue({ concurrency: registry.maxConcurrentDownloads }),
     unpacks: new PQueue({ concurrency: registry.maxConcurrentUnpacks }),
     metrics,
   });
+}
+
+function createPuller(
+  { registry, log, metrics, retry, environment }: ImageServiceOptions,
+  parts: { readonly store: ImageStore; readonly layerPuller: LayerPuller; readonly platform: Platform },
+): ImagePuller {
   return new ImagePuller({
-    store,
-    layerPuller,
+    ...parts,
     log,
     metrics,
-    platform: hostPlatform(),
     session: {
       configDir: registry.configDir,
       authFile: registry.authFile,
-      retry,
+      retry: retry ?? defaultRetryPolicy,
       progressTimeout: registry.progressTimeoutSeconds * 1000,
-      environment: options.environment ?? process.env,
+      environment: environment ?? process.env,
     },
   });
 }

@@ -27,6 +27,15 @@ export interface LayerPullOptions {
   readonly metrics?: ImageMetrics | undefined;
 }
 
+/** How far a layer is, for whoever watches the pull; written by it alone. */
+export interface LayerWatch {
+  readonly digest: string;
+  /** Bytes, as they come from the registry. */
+  readonly size: number;
+  received: number;
+  state: 'waiting' | 'downloading' | 'done' | 'present';
+}
+
 export interface LayerRequest {
   readonly layer: RemoteLayer;
   /** Endpoints to ask, in order. */
@@ -35,6 +44,27 @@ export interface LayerRequest {
   readonly holder: string;
   /** Names image and layer in errors. */
   readonly what: string;
+  readonly watch?: LayerWatch | undefined;
+}
+
+/** A layer whose bytes are here already. */
+export interface LocalLayer {
+  readonly diffId: string;
+  /** Compressed or not; asked once. */
+  readonly content: () => AsyncIterable<Buffer>;
+  readonly holder: string;
+  readonly what: string;
+}
+
+/** One unpacking. */
+interface LayerWork {
+  readonly diffId: string;
+  readonly holder: string;
+  readonly what: string;
+  readonly content: AsyncIterable<Buffer>;
+  readonly verify: (result: UnpackResult) => void;
+  /** Finds out more about the unpacker's failure, and throws. */
+  readonly explain?: (failure: unknown) => Promise<never>;
 }
 
 export class LayerPuller {
@@ -48,24 +78,41 @@ export class LayerPuller {
 
   /** Ends when the layer is in the store and held. */
   async ensure(request: LayerRequest, signal: AbortSignal): Promise<void> {
+    const { watch } = request;
+    let fetched = false;
+    const fetch = (): Promise<void> => {
+      fetched = true;
+      return this.#fetchFromAny(request, signal);
+    };
+    await this.#once(request.layer.diffId, request.holder, fetch, signal);
+    if (watch !== undefined) watch.state = fetched ? 'done' : 'present';
+  }
+
+  /** The same for a layer that needs no registry. Rejects with DIGEST_MISMATCH when it has another diff ID. */
+  take(layer: LocalLayer, signal: AbortSignal): Promise<void> {
+    const { diffId, holder, what } = layer;
+    const unpack = (): Promise<void> =>
+      this.#unpack({ diffId, holder, what, content: layer.content(), verify: (result) => verifyDiffId(result, diffId, what) }, signal);
+    return this.#once(diffId, holder, unpack, signal);
+  }
+
+  async #once(diffId: string, holder: string, bring: () => Promise<void>, signal: AbortSignal): Promise<void> {
     const { layers } = this.#options;
-    const { diffId } = request.layer;
     for (;;) {
       signal.throwIfAborted();
       if (layers.has(diffId)) {
-        layers.hold(diffId, request.holder);
+        layers.hold(diffId, holder);
         return;
       }
       const running = this.#running.get(diffId);
-      if (running === undefined) return this.#run(request, signal);
+      if (running === undefined) return this.#run(diffId, bring);
       // Another pull's failure, say for its credentials, is not ours: then this one tries itself.
       await waitUnlessAborted(running, signal);
     }
   }
 
-  async #run(request: LayerRequest, signal: AbortSignal): Promise<void> {
-    const { diffId } = request.layer;
-    const work = this.#fetchFromAny(request, signal);
+  async #run(diffId: string, bring: () => Promise<void>): Promise<void> {
+    const work = bring();
     const settled = work.catch(() => undefined).finally(() => this.#running.delete(diffId));
     this.#running.set(diffId, settled);
     await work;
@@ -79,7 +126,7 @@ export class LayerPuller {
     while (clients.length > 0) {
       const stream = new BlobStream(clients, request.layer.descriptor, request.what, this.#options.retry);
       try {
-        return await this.#unpack(request, stream, signal);
+        return await this.#unpackStream(request, stream, signal);
       } catch (failure) {
         signal.throwIfAborted();
         if (!(failure instanceof BerthError)) throw failure;
@@ -91,16 +138,29 @@ export class LayerPuller {
     throw allFailed(failures, request.what, 'pull');
   }
 
-  async #unpack(request: LayerRequest, stream: BlobStream, signal: AbortSignal): Promise<void> {
+  #unpackStream(request: LayerRequest, stream: BlobStream, signal: AbortSignal): Promise<void> {
+    const { holder, what } = request;
+    const work: LayerWork = {
+      diffId: request.layer.diffId,
+      holder,
+      what,
+      content: this.#download(stream, request.watch, signal),
+      verify: (result) => verify(result, request),
+      explain: (failure) => this.#explain(failure, request, stream, signal),
+    };
+    return this.#unpack(work, signal);
+  }
+
+  async #unpack(work: LayerWork, signal: AbortSignal): Promise<void> {
     const { layers, unpacker, unpacks } = this.#options;
     const unpack = async (): Promise<void> => {
-      const { directory, ...place } = await layers.stage(request.layer.diffId);
+      const { directory, ...place } = await layers.stage(work.diffId);
       try {
         const result = await unpacker
-          .layer(place, this.#download(stream, signal), request.what, signal)
-          .catch((failure: unknown) => this.#explain(failure, request, stream, signal));
-        verify(result, request);
-        await layers.adopt(result, directory, request.holder);
+          .layer(place, work.content, work.what, signal)
+          .catch((failure: unknown) => (work.explain === undefined ? Promise.reject(failure as Error) : work.explain(failure)));
+        work.verify(result);
+        await layers.adopt(result, directory, work.holder);
       } catch (failure) {
         await layers.discard(directory);
         throw failure;
@@ -110,7 +170,7 @@ export class LayerPuller {
   }
 
   /** The stream, once there is a free place among the downloads; the place is kept to its end. */
-  async *#download(stream: BlobStream, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
+  async *#download(stream: BlobStream, watch: LayerWatch | undefined, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
     const { promise: finished, resolve: finish } = Promise.withResolvers<void>();
     const { promise: started, resolve: start, reject: refuse } = Promise.withResolvers<void>();
     const place = runBounded(this.#options.downloads, signal, () => {
@@ -120,8 +180,10 @@ export class LayerPuller {
     place.catch(refuse);
     try {
       await started;
+      if (watch !== undefined) Object.assign(watch, { state: 'downloading', received: 0 });
       for await (const chunk of stream.chunks(signal)) {
         this.#options.metrics?.downloaded(chunk.length);
+        if (watch !== undefined) watch.received += chunk.length;
         yield chunk;
       }
     } finally {
@@ -146,6 +208,10 @@ function verify(result: UnpackResult, { layer, what }: LayerRequest): void {
   const { descriptor, diffId } = layer;
   if (result.digest !== descriptor.digest) throw wrongContent(what, `digest ${descriptor.digest}`, result.digest);
   if (result.size !== descriptor.size) throw wrongContent(what, `${descriptor.size} bytes`, String(result.size));
+  verifyDiffId(result, diffId, what);
+}
+
+function verifyDiffId(result: UnpackResult, diffId: string, what: string): void {
   if (result.diffId !== diffId) throw wrongContent(what, `diff ID ${diffId}`, result.diffId);
 }
 

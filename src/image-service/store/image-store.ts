@@ -51,8 +51,17 @@ export class ImageStore {
     return this.#index;
   }
 
+  get paths(): StorePaths {
+    return this.#parts.paths;
+  }
+
   get layers(): LayerStore {
     return this.#parts.layers;
+  }
+
+  /** Ids of the containers that use the image. */
+  users(imageId: string): ReadonlySet<string> {
+    return this.#users.get(imageId) ?? new Set();
   }
 
   usage(): DiskUsage {
@@ -75,6 +84,18 @@ export class ImageStore {
       await this.#replaceIndex([...others.map((other) => withoutNames(other, names)), image]);
       this.#holdLayers(image);
       return image;
+    });
+  }
+
+  /** Gives the image the name, which moves here from any other. It has to be there. */
+  tag(imageId: string, name: string): Promise<void> {
+    return this.#change(async () => {
+      const image = this.#index.byId(imageId);
+      if (image === undefined || image.names.size === 0) throw new BerthError('IMAGE_NOT_FOUND', `image ${imageId} is not on this node`);
+      const [known] = image.names.values();
+      const target = known ?? { target: image.manifest, manifest: image.manifest };
+      const others = this.#index.all().filter(({ id }) => id !== imageId);
+      await this.#replaceIndex([...others.map((other) => withoutNames(other, [name])), withNames(image, new Map([...image.names, [name, target]]))]);
     });
   }
 
