@@ -4,8 +4,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,18 +26,26 @@
 #define DAEMON_FD 3
 #define JOBS_MAX 256
 
+struct job;
+
 struct launcher {
 	struct loop loop;
 	struct channel channel;
-	int jobs;
+	struct job *jobs;
+	int job_count;
 };
 
 /* One request that a child works on; the child tells its outcome through the pipe. */
 struct job {
-	struct watch watch;
+	struct job *next;
 	struct launcher *launcher;
+	struct watch watch;
+	int pidfd;
+	bool cancelled;
 	uint32_t id;
 	uint8_t type;
+	json_t *object;  /* a deletion that waits for the end of what it takes away; else NULL */
+	char sandbox[65];
 };
 
 struct outcome {
@@ -45,6 +56,32 @@ struct outcome {
 
 /* The pipe of a child's outcome is written in one piece or not at all. */
 _Static_assert(sizeof(struct outcome) <= 4096, "an outcome must fit PIPE_BUF");
+
+static void job_free(struct job *job)
+{
+	struct job **link = &job->launcher->jobs;
+
+	while (*link != job)
+		link = &(*link)->next;
+	*link = job->next;
+	job->launcher->job_count--;
+	watch_close(&job->launcher->loop, &job->watch);
+	if (job->pidfd >= 0)
+		close(job->pidfd);
+	json_decref(job->object);
+	free(job);
+}
+
+static struct job *find_creation(const struct launcher *launcher, const char *sandbox)
+{
+	struct job *job = launcher->jobs;
+
+	while (job != NULL && !(job->type == MESSAGE_SANDBOX_CREATE && strcmp(job->sandbox, sandbox) == 0))
+		job = job->next;
+	return job;
+}
+
+static void resume_deletions(struct launcher *launcher);
 
 static void job_ready(struct watch *watch, uint32_t events)
 {
@@ -57,7 +94,9 @@ static void job_ready(struct watch *watch, uint32_t events)
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (got != sizeof(outcome))
-		outcome.result = error_set(&outcome.err, ECHILD, "unshare", "", "the child at work on this died");
+		outcome.result = error_set(&outcome.err, ECHILD, "unshare", "", "%s",
+					   job->cancelled ? "the sandbox was deleted meanwhile" :
+							    "the child at work on this died");
 	if (outcome.result < 0)
 		channel_send_error(&launcher->channel, job->id, &outcome.err);
 	else if (job->type == MESSAGE_SANDBOX_CREATE)
@@ -65,52 +104,128 @@ static void job_ready(struct watch *watch, uint32_t events)
 				  json_pack("{s:i}", "reaperPid", (int)outcome.reaper));
 	else
 		channel_send_json(&launcher->channel, job->id, MESSAGE_OK, json_object());
-	launcher->jobs--;
-	watch_close(&launcher->loop, watch);
-	free(job);
+	job_free(job);
+	resume_deletions(launcher);
 }
 
 __attribute__((noreturn)) static void job_child(const struct sandbox_request *request, uint8_t type, int pipe_fd)
 {
 	struct outcome outcome = { 0 };
+	pid_t launcher = getppid();
 
+	/* Nobody could stop what a lost launcher's child still makes. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != launcher)
+		_exit(1);
 	outcome.result = type == MESSAGE_SANDBOX_CREATE ?
 				 sandbox_create(request, &outcome.reaper, &outcome.err) :
 				 sandbox_delete(request, &outcome.err);
 	_exit(write(pipe_fd, &outcome, sizeof(outcome)) == sizeof(outcome) ? 0 : 1);
 }
 
-static int job_start(struct launcher *launcher, const struct frame *frame, const struct sandbox_request *request,
-		     struct error *err)
+static struct job *job_new(struct launcher *launcher, uint32_t id, uint8_t type, const char *sandbox)
+{
+	struct job *job = calloc(1, sizeof(*job));
+
+	if (job == NULL)
+		return NULL;
+	*job = (struct job){ .next = launcher->jobs, .launcher = launcher, .pidfd = -1, .id = id, .type = type,
+			     .watch = { .fd = -1, .ready = job_ready } };
+	snprintf(job->sandbox, sizeof(job->sandbox), "%s", sandbox);
+	launcher->jobs = job;
+	launcher->job_count++;
+	return job;
+}
+
+static int job_start(struct job *job, const struct sandbox_request *request, struct error *err)
 {
 	struct spawn how = { .cgroup = -1 };
 	scope_fd int reader = -1, writer = -1;
-	struct job *job;
 	int ends[2];
 	pid_t child;
 
-	if (launcher->jobs >= JOBS_MAX)
-		return error_set(err, EAGAIN, "unshare", "", "%d requests are being worked on already", JOBS_MAX);
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return error_errno(err, "unshare", "", "pipe");
 	reader = ends[0];
 	writer = ends[1];
-	child = spawn(&how, NULL);
+	child = spawn(&how, &job->pidfd);
 	if (child == 0)
-		job_child(request, frame->type, writer);
+		job_child(request, job->type, writer);
 	if (child < 0)
 		return error_set(err, -child, "unshare", "", "clone3: %s", strerror(-child));
-	job = calloc(1, sizeof(*job));
-	if (job == NULL)
-		return error_set(err, ENOMEM, "unshare", "", "no memory");
-	*job = (struct job){ .watch = { .fd = take_fd(&reader), .ready = job_ready },
-			     .launcher = launcher, .id = frame->id, .type = frame->type };
-	launcher->jobs++;
-	if (watch_set(&launcher->loop, &job->watch, EPOLLIN) < 0) {
+	job->watch.fd = take_fd(&reader);
+	close(take_fd(&writer));
+	if (watch_set(&job->launcher->loop, &job->watch, EPOLLIN) < 0) {
 		/* Out of memory in the kernel: read it here, blocking, rather than lose the outcome. */
 		job_ready(&job->watch, EPOLLIN);
 	}
 	return 0;
+}
+
+/*
+ * A creation that nobody waits for any more must not go on beside the deletion of what it makes, nor after it: it
+ * is ended first. What it has made by then, the deletion takes away.
+ */
+static bool delay_deletion(struct job *deletion, json_t *object)
+{
+	struct job *creation = find_creation(deletion->launcher, deletion->sandbox);
+
+	if (creation == NULL || deletion->sandbox[0] == '\0')
+		return false;
+	creation->cancelled = true;
+	pidfd_send_signal(creation->pidfd, SIGKILL, NULL, 0);
+	deletion->object = json_incref(object);
+	return true;
+}
+
+static struct job *find_resumable(const struct launcher *launcher)
+{
+	struct job *job = launcher->jobs;
+
+	while (job != NULL && (job->object == NULL || find_creation(launcher, job->sandbox) != NULL))
+		job = job->next;
+	return job;
+}
+
+static void resume_deletions(struct launcher *launcher)
+{
+	struct sandbox_request request;
+	struct error err;
+	struct job *job;
+
+	/* From the beginning each time: what is started may end, and change the list, at once. */
+	while ((job = find_resumable(launcher)) != NULL) {
+		json_t *object = job->object;
+
+		job->object = NULL;
+		if (sandbox_parse(object, &request, &err) < 0 || job_start(job, &request, &err) < 0) {
+			channel_send_error(&launcher->channel, job->id, &err);
+			job_free(job);
+		}
+		json_decref(object);
+	}
+}
+
+static int sandbox_job(struct launcher *launcher, const struct frame *frame, json_t *object, struct error *err)
+{
+	struct sandbox_request request;
+	struct job *job;
+	int result = sandbox_parse(object, &request, err);
+
+	result = result < 0 ? result : request_id(object, &request.id, err);
+	if (result < 0)
+		return result;
+	if (launcher->job_count >= JOBS_MAX)
+		return error_set(err, EAGAIN, "unshare", "", "%d requests are being worked on already", JOBS_MAX);
+	job = job_new(launcher, frame->id, frame->type, request.id);
+	if (job == NULL)
+		return error_set(err, ENOMEM, "unshare", "", "no memory");
+	if (frame->type == MESSAGE_SANDBOX_DELETE && delay_deletion(job, object))
+		return 0;
+	result = job_start(job, &request, err);
+	if (result < 0)
+		job_free(job);
+	return result;
 }
 
 __attribute__((noreturn)) static void shim_child(const char *id, const char *bundle, int state, int socket)
@@ -175,21 +290,14 @@ static int forward(struct launcher *launcher, const struct frame *frame, const j
 	return result;
 }
 
-static int dispatch(struct launcher *launcher, const struct frame *frame, const json_t *object, struct error *err)
+static int dispatch(struct launcher *launcher, const struct frame *frame, json_t *object, struct error *err)
 {
-	struct sandbox_request request;
-	int result;
-
 	if (frame->type == MESSAGE_FORWARD)
 		return forward(launcher, frame, object, err);
-	if (frame->type == MESSAGE_CONTAINER_CREATE)
-		return container_create(launcher, frame, object, err);
 	if (frame->type == MESSAGE_HOLD)
 		return hold(launcher, frame, object, err);
-	result = sandbox_parse(object, &request, err);
-	if (result == 0 && frame->type == MESSAGE_SANDBOX_CREATE)
-		result = request_id(object, &request.id, err);
-	return result < 0 ? result : job_start(launcher, frame, &request, err);
+	return frame->type == MESSAGE_CONTAINER_CREATE ? container_create(launcher, frame, object, err) :
+							 sandbox_job(launcher, frame, object, err);
 }
 
 static bool for_launcher(uint8_t type)

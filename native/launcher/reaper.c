@@ -11,6 +11,8 @@
 
 #include "../common/scope.h"
 #include "../common/spawn.h"
+#include "../common/user_namespace.h"
+#include "../common/user_spawn.h"
 #include "confine.h"
 #include "title.h"
 
@@ -83,11 +85,47 @@ static int await_ready(int fd, struct error *err)
 	return told.code > 0 ? -told.code : -EIO;
 }
 
-int reaper_start(const char *id, const char *cgroup, pid_t *pid, struct error *err)
+struct birth {
+	const char *id;
+	int pipe_fd;
+};
+
+static void become_reaper(void *context)
 {
-	/* CLONE_PARENT: a child of the launcher, which outlives the process that makes the sandbox. */
-	struct spawn how = { .flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_PARENT, .cgroup = -1 };
+	const struct birth *birth = context;
+	struct error err = { 0 };
+
+	if (user_namespace_become_root(&err) < 0) {
+		report(birth->pipe_fd, &err);
+		_exit(1);
+	}
+	reaper_main(birth->id, birth->pipe_fd);
+}
+
+/* CLONE_PARENT: a child of the launcher, which outlives the process that makes the sandbox. */
+static pid_t spawn_reaper(struct birth *birth, const char *user, int cgroup, struct error *err)
+{
+	struct spawn how = { .flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_PARENT, .cgroup = cgroup };
+	scope_fd int namespace = -1, pidfd = -1;
+	struct user_spawn owned = { .cgroup = cgroup, .flags = CLONE_NEWPID | CLONE_NEWNS, .middle_flags = CLONE_PARENT,
+				    .run = become_reaper, .context = birth };
+	pid_t child;
+
+	if (*user != '\0') {
+		namespace = user_namespace_open(user, err);
+		owned.user_namespace = namespace;
+		return namespace < 0 ? namespace : user_spawn(&owned, &pidfd, err);
+	}
+	child = spawn(&how, NULL);
+	if (child == 0)
+		reaper_main(birth->id, birth->pipe_fd);
+	return child < 0 ? error_set(err, -child, "reaper", "", "clone3: %s", strerror(-child)) : child;
+}
+
+int reaper_start(const char *id, const char *cgroup, const char *user, pid_t *pid, struct error *err)
+{
 	scope_fd int directory = -1, reader = -1, writer = -1;
+	struct birth birth = { .id = id };
 	int ends[2];
 	pid_t child;
 
@@ -95,17 +133,14 @@ int reaper_start(const char *id, const char *cgroup, pid_t *pid, struct error *e
 		directory = open(cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (directory < 0)
 			return error_errno(err, "reaper", cgroup, "opening the cgroup");
-		how.cgroup = directory;
 	}
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return error_errno(err, "reaper", "", "pipe");
 	reader = ends[0];
-	writer = ends[1];
-	child = spawn(&how, NULL);
-	if (child == 0)
-		reaper_main(id, writer);
+	writer = birth.pipe_fd = ends[1];
+	child = spawn_reaper(&birth, user, directory, err);
 	if (child < 0)
-		return error_set(err, -child, "reaper", cgroup, "clone3: %s", strerror(-child));
+		return child;
 	*pid = child;
 	close(take_fd(&writer));
 	return await_ready(reader, err);

@@ -6,10 +6,14 @@
 #include <sys/types.h>
 
 #include "../common/error.h"
+#include "../common/idmap.h"
 
 struct sandbox_request {
 	const char *id;
 	const char *net, *ipc, *uts, *pid;  /* pin files; "" for none */
+	const char *user;                   /* likewise; the others then belong to it */
+	bool makes_user;                    /* else it is there already, and only a PID namespace is added */
+	struct idmaps maps;                 /* of one that is made */
 	const char *hostname;
 	const json_t *sysctls;              /* object of strings, or NULL */
 	const char *shm;

@@ -15,6 +15,7 @@
 #include "credentials.h"
 #include "cwd.h"
 #include "descriptors.h"
+#include "../common/user_namespace.h"
 
 int become_session_leader(bool terminal, struct error *err)
 {
@@ -47,14 +48,18 @@ static void give_standard_streams(const struct resolved_user *user)
 	}
 }
 
-int become_container_process(const struct process_spec *process, const struct resolved_user *user, struct error *err)
+int become_container_process(const struct process_spec *process, const struct resolved_user *user,
+			     int user_namespace, struct error *err)
 {
 	bool denied = false;
 	int ret;
 
+	/* A hard limit can be raised with the host's privileges alone; directories are the user namespace's to enter. */
+	if ((ret = limits_apply(process, err)) < 0 ||
+	    (user_namespace >= 0 && (ret = user_namespace_enter(user_namespace, err)) < 0))
+		return ret;
 	give_standard_streams(user);
-	if ((ret = cwd_enter_as_root(process->cwd, &denied, err)) < 0 || (ret = limits_apply(process, err)) < 0 ||
-	    (ret = credentials_apply(process, user, err)) < 0)
+	if ((ret = cwd_enter_as_root(process->cwd, &denied, err)) < 0 || (ret = credentials_apply(process, user, err)) < 0)
 		return ret;
 	return cwd_enter_as_user(process->cwd, denied, err);
 }

@@ -7,9 +7,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 
 #include "bundle_parts.h"
 #include "../common/scope.h"
+
+static int check_mounts(const struct bundle *bundle, const struct fields *config, struct error *err)
+{
+	bool user = bundle->namespaces[NAMESPACE_USER].flag != 0;
+
+	for (size_t i = 0; i < bundle->mount_count; i++) {
+		const struct mount_spec *mount = &bundle->mounts[i];
+
+		if (mount->maps != NULL && mount->maps->uids.count == 0 && !user)
+			return error_set(err, EINVAL, "bundle", config->file,
+					 "mounts[%zu].options: idmap needs a user namespace or uidMappings", i);
+		/* The kernel lets mounts come from a user namespace's parent, and none go there (mount_namespaces(7)). */
+		if (mount->propagation == MS_SHARED && user)
+			return error_set(err, EINVAL, "bundle", config->file,
+					 "mounts[%zu].options: a user namespace cannot share mounts with the host", i);
+	}
+	return 0;
+}
 
 /* What no single field can tell. */
 static int check_whole(const struct bundle *bundle, const struct fields *config, struct error *err)
@@ -19,7 +38,7 @@ static int check_whole(const struct bundle *bundle, const struct fields *config,
 	if ((bundle->hostname != NULL || bundle->domainname != NULL) && bundle->namespaces[NAMESPACE_UTS].flag == 0)
 		return field_error(config, bundle->hostname != NULL ? "hostname" : "domainname", err,
 				   "needs a uts namespace of its own");
-	return 0;
+	return check_mounts(bundle, config, err);
 }
 
 static int read_config(struct bundle *bundle, const char *file, struct error *err)
@@ -140,10 +159,16 @@ unsigned long bundle_clone_flags(const struct bundle *bundle)
 
 	/*
 	 * Not the cgroup namespace: clone3 copies the namespaces from the caller's css_set (copy_cgroup_ns),
-	 * so its root would be the shim's cgroup. The child unshares it when it is in its own.
+	 * so its root would be the shim's cgroup. The child unshares it when it is in its own. And a user namespace
+	 * takes more than a clone (launch.h).
 	 */
 	for (int i = 0; i < NAMESPACE_COUNT; i++)
-		if (bundle->namespaces[i].path == NULL && i != NAMESPACE_CGROUP)
+		if (bundle->namespaces[i].path == NULL && i != NAMESPACE_CGROUP && i != NAMESPACE_USER)
 			flags |= bundle->namespaces[i].flag;
 	return flags;
+}
+
+bool bundle_has_user_namespace(const struct bundle *bundle)
+{
+	return bundle->namespaces[NAMESPACE_USER].flag != 0;
 }

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "arena.h"
+#include "../common/idmap.h"
 #include "device_rules.h"
 #include "seccomp.h"
 #include "setup.h"
@@ -65,6 +66,8 @@ struct mount_spec {
 	bool atime, atime_tree;   /* the options chose how access times are kept */
 	unsigned long propagation; /* MS_PRIVATE, MS_SLAVE, MS_SHARED or MS_UNBINDABLE */
 	bool propagation_tree;
+	const struct idmaps *maps; /* of an id-mapped mount; without any range: as the container's user namespace. NULL: none */
+	bool maps_tree;      /* also for what is mounted below it */
 	char **data; /* what the filesystem itself is told, NULL-terminated */
 	struct overlay_spec *image; /* its layers, for MOUNT_IMAGE; without upper and work */
 	const char *image_path;     /* what of it; empty for all */
@@ -90,7 +93,7 @@ struct namespace_spec {
 	const char *path;
 };
 
-enum { NAMESPACE_PID, NAMESPACE_NET, NAMESPACE_IPC, NAMESPACE_UTS, NAMESPACE_CGROUP, NAMESPACE_COUNT };
+enum { NAMESPACE_PID, NAMESPACE_NET, NAMESPACE_IPC, NAMESPACE_UTS, NAMESPACE_CGROUP, NAMESPACE_USER, NAMESPACE_COUNT };
 
 struct overlay_spec {
 	char **lower; /* top first */
@@ -121,6 +124,7 @@ struct bundle {
 	struct mount_spec *mounts;
 	size_t mount_count;
 	struct namespace_spec namespaces[NAMESPACE_COUNT];
+	struct idmaps maps; /* of the user namespace: to be made, or what the one given by path must have */
 	char **masked_paths;
 	char **readonly_paths;
 	struct pair *sysctls;

@@ -204,6 +204,13 @@ int field_ids(const struct fields *fields, const char *key, gid_t **out, size_t 
 	return 0;
 }
 
+int field_idmap(const struct fields *fields, const char *key, struct idmap *out, struct error *err)
+{
+	const char *problem = idmap_from_json(json_object_get(fields->object, key), out);
+
+	return problem == NULL ? 0 : field_error(fields, key, err, "%s", problem);
+}
+
 int field_refuse(const struct fields *fields, const char *key, struct error *err)
 {
 	json_t *value = json_object_get(fields->object, key);

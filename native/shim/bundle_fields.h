@@ -12,6 +12,7 @@
 
 #include "arena.h"
 #include "../common/error.h"
+#include "../common/idmap.h"
 
 /* A place in a file; `where` is the dotted path of `object` ("" for the top). */
 struct fields {
@@ -45,6 +46,8 @@ int field_limit(const struct fields *fields, const char *key, uint64_t *out, str
 /* NULL-terminated; an empty array where absent. */
 int field_strings(const struct fields *fields, const char *key, char ***out, size_t *count, struct error *err);
 int field_ids(const struct fields *fields, const char *key, gid_t **out, size_t *count, struct error *err);
+/* A map of user or group ids, empty where absent. */
+int field_idmap(const struct fields *fields, const char *key, struct idmap *out, struct error *err);
 /* Errors when the field is there and not empty (null, "", [], {} and false are empty). */
 int field_refuse(const struct fields *fields, const char *key, struct error *err);
 

@@ -11,7 +11,7 @@
 
 static int refuse_unsupported(const struct fields *fields, struct error *err)
 {
-	static const char *const keys[] = { "uidMappings", "gidMappings",  "timeOffsets", "mountLabel",
+	static const char *const keys[] = { "timeOffsets", "mountLabel",
 					    "personality", "intelRdt",    "memoryPolicy", "netDevices" };
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
@@ -32,7 +32,7 @@ static int read_namespace(struct bundle *bundle, const struct fields *fields, bo
 	} kinds[] = {
 		{ "pid", NAMESPACE_PID, CLONE_NEWPID },	      { "network", NAMESPACE_NET, CLONE_NEWNET },
 		{ "ipc", NAMESPACE_IPC, CLONE_NEWIPC },	      { "uts", NAMESPACE_UTS, CLONE_NEWUTS },
-		{ "cgroup", NAMESPACE_CGROUP, CLONE_NEWCGROUP },
+		{ "cgroup", NAMESPACE_CGROUP, CLONE_NEWCGROUP }, { "user", NAMESPACE_USER, CLONE_NEWUSER },
 	};
 	const char *type;
 	const char *path;
@@ -86,6 +86,25 @@ static int read_namespaces(struct bundle *bundle, const struct fields *parent, s
 	}
 	if (!mount)
 		return field_error(parent, "namespaces", err, "must hold a new mount namespace");
+	return 0;
+}
+
+static int read_maps(struct bundle *bundle, const struct fields *fields, struct error *err)
+{
+	const struct namespace_spec *user = &bundle->namespaces[NAMESPACE_USER];
+	struct idmaps *maps = &bundle->maps;
+	int ret;
+
+	if ((ret = field_idmap(fields, "uidMappings", &maps->uids, err)) < 0 ||
+	    (ret = field_idmap(fields, "gidMappings", &maps->gids, err)) < 0)
+		return ret;
+	if (maps->uids.count + maps->gids.count > 0 && user->flag == 0)
+		return field_error(fields, maps->uids.count > 0 ? "uidMappings" : "gidMappings", err,
+				   "needs a user namespace");
+	if ((maps->uids.count == 0) != (maps->gids.count == 0) ||
+	    (maps->uids.count == 0 && user->flag != 0 && user->path == NULL))
+		return field_error(fields, maps->uids.count == 0 ? "uidMappings" : "gidMappings", err,
+				   "missing for the user namespace");
 	return 0;
 }
 
@@ -231,6 +250,7 @@ int bundle_read_linux(struct bundle *bundle, const struct fields *top, struct er
 		return ret;
 	fields.where = "linux";
 	if ((ret = refuse_unsupported(&fields, err)) < 0 || (ret = read_namespaces(bundle, &fields, err)) < 0 ||
+	    (ret = read_maps(bundle, &fields, err)) < 0 ||
 	    (ret = field_strings(&fields, "maskedPaths", &bundle->masked_paths, NULL, err)) < 0 ||
 	    (ret = check_paths(&fields, "maskedPaths", bundle->masked_paths, err)) < 0 ||
 	    (ret = field_strings(&fields, "readonlyPaths", &bundle->readonly_paths, NULL, err)) < 0 ||

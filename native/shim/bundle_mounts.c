@@ -70,6 +70,32 @@ static bool names_root(const char *path)
 	return path[strspn(path, "/.")] == '\0';
 }
 
+/* Ids that the source's files have, to those that its users see: by themselves, or by an option of that name. */
+static int read_maps(struct mount_spec *mount, const struct fields *fields, bool bind, struct error *err)
+{
+	struct idmaps *kept;
+	struct idmaps maps;
+	int ret;
+
+	if ((ret = field_idmap(fields, "uidMappings", &maps.uids, err)) < 0 ||
+	    (ret = field_idmap(fields, "gidMappings", &maps.gids, err)) < 0)
+		return ret;
+	if ((maps.uids.count == 0) != (maps.gids.count == 0))
+		return field_error(fields, maps.uids.count == 0 ? "uidMappings" : "gidMappings", err, "missing");
+	if (maps.uids.count == 0 && mount->maps == NULL)
+		return 0;
+	if (!bind && (mount->type == NULL || strcmp(mount->type, "bind") != 0))
+		return field_error(fields, "uidMappings", err, "only a bind mount can be id-mapped");
+	if (maps.uids.count == 0)
+		return 0;
+	kept = arena_alloc(fields->arena, sizeof(maps));
+	if (kept == NULL)
+		return field_no_memory(fields, err);
+	*kept = maps;
+	mount->maps = kept;
+	return 0;
+}
+
 static int read_mount(struct mount_spec *mount, const struct fields *fields, struct error *err)
 {
 	bool bind = false;
@@ -81,9 +107,7 @@ static int read_mount(struct mount_spec *mount, const struct fields *fields, str
 	if ((ret = field_path(fields, "destination", REQUIRED, &mount->destination, err)) < 0 ||
 	    (ret = field_string(fields, "source", OPTIONAL, &mount->source, err)) < 0 ||
 	    (ret = field_string(fields, "type", OPTIONAL, &mount->type, err)) < 0 ||
-	    (ret = field_refuse(fields, "uidMappings", err)) < 0 ||
-	    (ret = field_refuse(fields, "gidMappings", err)) < 0 ||
-	    (ret = read_options(mount, fields, &bind, err)) < 0)
+	    (ret = read_options(mount, fields, &bind, err)) < 0 || (ret = read_maps(mount, fields, bind, err)) < 0)
 		return ret;
 	if (names_root(mount->destination))
 		return field_error(fields, "destination", err, "must not be the root");

@@ -51,7 +51,7 @@ void child_fail(int fd, const struct error *err)
  * The daemon's own protection from the OOM killer is inherited and must not become the container's. Lowering
  * below what was inherited takes CAP_SYS_RESOURCE (proc(5)): without it, the inherited value is the least.
  */
-static int set_oom_score(const struct bundle *bundle, struct error *err)
+int child_set_oom_score(const struct bundle *bundle, struct error *err)
 {
 	char text[16];
 	bool present = false;
@@ -87,7 +87,7 @@ void child_enter(const struct stdio *stdio, int *keep, int count, const struct b
 		error_set(&err, -result, "stdio", "", "closing descriptors: %s", strerror(-result));
 		child_fail(keep[0], &err);
 	}
-	if (set_oom_score(bundle, &err) < 0)
+	if (child_set_oom_score(bundle, &err) < 0)
 		child_fail(keep[0], &err);
 }
 
@@ -111,13 +111,27 @@ enum report_kind child_read_report(int fd, struct report *report)
 	return REPORT_GOT;
 }
 
-bool child_wait(int pidfd, int *exit_code, int *signal)
+static bool wait_for(int pidfd, int flags, int *exit_code, int *signal)
 {
 	siginfo_t info = { 0 };
+	int ret;
 
-	if (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
+	do {
+		ret = waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | flags);
+	} while (ret < 0 && errno == EINTR);
+	if (ret < 0 || info.si_pid == 0)
 		return false;
 	*signal = info.si_code == CLD_EXITED ? 0 : info.si_status;
 	*exit_code = *signal == 0 ? info.si_status : 128 + *signal;
 	return true;
+}
+
+bool child_wait(int pidfd, int *exit_code, int *signal)
+{
+	return wait_for(pidfd, WNOHANG, exit_code, signal);
+}
+
+void child_await(int pidfd, int *exit_code, int *signal)
+{
+	wait_for(pidfd, 0, exit_code, signal);
 }

@@ -35,10 +35,14 @@ void child_report(int fd, const struct report *report);
 /* Reports the failure and exits as shells do: 127 when there is no such program, 126 otherwise. */
 __attribute__((noreturn)) void child_fail(int fd, const struct error *err);
 
+int child_set_oom_score(const struct bundle *bundle, struct error *err);
+
 enum report_kind { REPORT_NONE, REPORT_GOT, REPORT_END };
 enum report_kind child_read_report(int fd, struct report *report);
 
 /* How a process ended, as waitid tells it: exit code, or 128 + signal and the signal. */
 bool child_wait(int pidfd, int *exit_code, int *signal);
+/* The same, waiting for the end. */
+void child_await(int pidfd, int *exit_code, int *signal);
 
 #endif

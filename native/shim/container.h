@@ -10,6 +10,8 @@ struct container {
 	const struct bundle *bundle;
 	int directory_fd; /* the bundle's, in the container's mount namespace; the root is attached over it */
 	int root_fd;
+	int user_namespace;         /* that the container is in; -1: the host's */
+	const struct idmaps *maps;  /* its maps, or NULL */
 	int proc_fd;       /* the root of the container's procfs, from fsmount; -1: none */
 	int console_fd;    /* the terminal's slave side, -1: none */
 	int console_mount; /* a detached mount of it, for /dev/console; -1: none */

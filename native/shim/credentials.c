@@ -9,19 +9,41 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-int limits_apply(const struct process_spec *process, struct error *err)
+static int set_limit(const struct limit *limit, const struct rlimit *value, struct error *err)
+{
+	if (prlimit(0, (enum __rlimit_resource)limit->resource, value, NULL) == 0)
+		return 0;
+	if (errno == EPERM)
+		return error_set(err, EPERM, "rlimit", limit->name,
+				 "raising the hard limit needs CAP_SYS_RESOURCE, which Berth itself lacks");
+	return error_errno(err, "rlimit", limit->name, "cannot set the limit");
+}
+
+int limits_raise(const struct process_spec *process, struct error *err)
 {
 	for (size_t i = 0; i < process->limit_count; i++) {
 		const struct limit *limit = &process->limits[i];
+		struct rlimit now;
+		int ret;
 
-		if (prlimit(0, (enum __rlimit_resource)limit->resource, &limit->value, NULL) == 0)
+		if (prlimit(0, (enum __rlimit_resource)limit->resource, NULL, &now) < 0)
+			return error_errno(err, "rlimit", limit->name, "cannot read the limit");
+		if (limit->value.rlim_max <= now.rlim_max)
 			continue;
-		if (errno == EPERM)
-			return error_set(err, EPERM, "rlimit", limit->name,
-					 "raising the hard limit needs CAP_SYS_RESOURCE, which Berth itself lacks");
-		return error_errno(err, "rlimit", limit->name, "cannot set the limit");
+		now.rlim_max = limit->value.rlim_max;
+		if ((ret = set_limit(limit, &now, err)) < 0)
+			return ret;
 	}
 	return 0;
+}
+
+int limits_apply(const struct process_spec *process, struct error *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; ret == 0 && i < process->limit_count; i++)
+		ret = set_limit(&process->limits[i], &process->limits[i].value, err);
+	return ret;
 }
 
 /* EINVAL: a number beyond the last capability that the running kernel knows. */

@@ -3,6 +3,9 @@
 
 #include "bundle.h"
 
+/* Raises hard limits to what is wanted, while there are the privileges for it, and changes nothing else. */
+int limits_raise(const struct process_spec *process, struct error *err);
+
 int limits_apply(const struct process_spec *process, struct error *err);
 
 /*

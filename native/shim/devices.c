@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "filesystem.h"
+#include "ownership.h"
 #include "paths.h"
 #include "../common/scope.h"
 
@@ -38,15 +39,30 @@ static bool is_own(const struct container *container, const struct device_spec *
 	return container->own_dev && strncmp(device->path, "/dev/", 5) == 0;
 }
 
+/*
+ * A device that nobody gave to the container's users stays the host's root's: in a user namespace that is nobody, and
+ * the container's root may do with it what others may. What all may use can be anybody's.
+ */
+static bool is_of_host(const struct device_spec *device)
+{
+	return device->uid == 0 && device->gid == 0 && (device->mode & 06) != 06;
+}
+
 /* By descriptor, so that neither reaches anything but the device. */
-static int set_access(int parent, const char *name, const struct device_spec *device, bool existed, struct error *err)
+static int set_access(const struct container *container, int parent, const char *name,
+		      const struct device_spec *device, bool existed, struct error *err)
 {
 	scope_fd int fd = open_verified(parent, name, device);
+	uid_t uid = device->uid;
+	gid_t gid = device->gid;
+	bool of_host = is_of_host(device);
 	char link[32];
 
 	if (fd < 0)
 		return error_set(err, -fd, "device", device->path, "the image has something else there");
-	if (fchownat(fd, "", device->uid, device->gid, AT_EMPTY_PATH) < 0)
+	if (!of_host && !ownership_outside(container, &uid, &gid))
+		return error_set(err, EINVAL, "device", device->path, "its owner is not in the container's user namespace");
+	if (fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0)
 		return error_errno(err, "device", device->path, "cannot set its owner");
 	/* fchmod refuses an O_PATH descriptor, and fchmodat2 is younger (6.6) than the kernels we run on. */
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
@@ -93,13 +109,15 @@ static int make(const struct container *container, const struct device_spec *dev
 		return error_errno(err, "device", device->path, "cannot open or make its directory");
 	}
 	if (mknodat(parent, name, device->mode, device->number) == 0)
-		return device->uid == 0 && device->gid == 0 ? 0 : set_access(parent, name, device, false, err);
+		return device->uid == 0 && device->gid == 0 && (container->maps == NULL || !is_of_host(device)) ?
+			       0 :
+			       set_access(container, parent, name, device, false, err);
 	if (errno == EPERM)
 		return bind_from_host(parent, name, device, err);
 	if (errno != EEXIST)
 		return error_errno(err, "device", device->path, "cannot make the device");
 	if (is_own(container, device))
-		return set_access(parent, name, device, true, err);
+		return set_access(container, parent, name, device, true, err);
 	found = open_verified(parent, name, device);
 	return found < 0 ? error_set(err, -found, "device", device->path, "something else is there already") : 0;
 }

@@ -30,11 +30,13 @@ int setup_exec(const struct bundle *bundle, const struct setup_result *container
 	/* All in one call, or none: root and working directory come with the mount namespace. */
 	if (setns(container_pidfd, namespaces_of_container(bundle)) < 0)
 		return error_errno(err, "namespace", "", "cannot join the container's namespaces");
-	close(container_pidfd);
 	umask(0);
 	if ((ret = become_session_leader(request->terminal, err)) < 0 ||
-	    (ret = become_container_process(process, &container->user, err)) < 0 ||
-	    (ret = environment_make(process, &container->user, request->terminal, &env, err)) < 0 ||
+	    (ret = become_container_process(process, &container->user,
+					    bundle_has_user_namespace(bundle) ? container_pidfd : -1, err)) < 0)
+		return ret;
+	close(container_pidfd);
+	if ((ret = environment_make(process, &container->user, request->terminal, &env, err)) < 0 ||
 	    (ret = command_find(request->args[0], env, true, path, err)) < 0)
 		return ret;
 	become_ready_to_execute();

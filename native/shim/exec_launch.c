@@ -9,6 +9,7 @@
 #include "../common/spawn.h"
 #include "child.h"
 #include "exec_state.h"
+#include "launch.h"
 
 struct exec_options {
 	struct exec_request request;
@@ -29,7 +30,8 @@ __attribute__((noreturn)) static void exec_child(const struct exec_session *exec
 
 static int open_streams(struct exec_session *exec, const struct exec_options *options, struct error *err)
 {
-	const struct resolved_user *user = &exec->shim->result.user;
+	uid_t uid = exec->shim->result.user.uid;
+	gid_t gid = exec->shim->result.user.gid;
 	int ptmx = options->request.terminal ? stdio_container_ptmx(exec->shim->init.pid, err) : -1;
 	int result;
 
@@ -40,7 +42,8 @@ static int open_streams(struct exec_session *exec, const struct exec_options *op
 		return result;
 	if (options->request.terminal && options->columns > 0 && options->rows > 0)
 		stdio_resize(exec->stdio.out, (unsigned short)options->columns, (unsigned short)options->rows);
-	stdio_own(&exec->stdio, user->uid, user->gid);
+	launch_host_ids(exec->shim->init.maps, &uid, &gid);
+	stdio_own(&exec->stdio, uid, gid);
 	return 0;
 }
 

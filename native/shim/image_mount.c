@@ -66,14 +66,15 @@ int image_mount_new(const struct container *container, const struct mount_spec *
 					 .propagation = MS_PRIVATE };
 	char place[32];
 	char covering[32];
+	scope_fd int lowest = -1;
 
 	/* Over the container's root for a moment: nobody else is in this mount namespace yet, and nothing is written. */
 	snprintf(place, sizeof(place), "/proc/self/fd/%d", container->root_fd);
-	scope_fd int whole = overlay_attach(mount->image, place, container->root_fd, err);
+	scope_fd int whole = overlay_attach(mount->image, container->user_namespace, place, container->root_fd, &lowest, err);
 	if (whole < 0)
 		return whole;
 	scope_fd int fd = clone_inside(whole, mount, err);
-	snprintf(covering, sizeof(covering), "/proc/self/fd/%d", whole);
+	snprintf(covering, sizeof(covering), "/proc/self/fd/%d", lowest >= 0 ? lowest : whole);
 	if (umount2(covering, MNT_DETACH) < 0)
 		return error_errno(err, "mount", mount->destination, "cannot put the image's mount in its place");
 	if (fd >= 0 && mount_setattr(fd, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) < 0)

@@ -9,32 +9,10 @@
 
 #include "../common/protocol.h"
 #include "../common/scope.h"
-#include "../common/spawn.h"
 #include "child.h"
+#include "launch.h"
 #include "leaf.h"
 #include "shim.h"
-
-__attribute__((noreturn)) static void init_child(const struct shim *shim, int report_fd, int start_fd)
-{
-	/* The terminal is kept beside descriptor 0 because it is also to be /dev/console. */
-	int keep[3] = { report_fd, start_fd, shim->init.stdio.terminal ? shim->init.stdio.child[0] : -1 };
-	struct report report = { 0 };
-	struct error err;
-	char byte;
-
-	child_enter(&shim->init.stdio, keep, 3, shim->bundle);
-	if (setup_container(shim->bundle, keep[2], &report.result, &err) < 0)
-		child_fail(keep[0], &err);
-	if (keep[2] >= 0)
-		close(keep[2]);
-	child_report(keep[0], &report);
-	/* End of file: the shim is gone, and nobody would ever see how this ends. */
-	if (read(keep[1], &byte, 1) != 1)
-		_exit(125);
-	close(keep[1]);
-	setup_finish(shim->bundle, &report.result, &err);
-	child_fail(keep[0], &err);
-}
 
 /* Without end: there is no more to come from the report pipe. */
 static void close_report(struct init *init)
@@ -65,6 +43,15 @@ static void take_failure(struct init *init, const struct error *err)
 	close_report(init);
 }
 
+static void own_streams(struct init *init)
+{
+	uid_t uid = init->shim->result.user.uid;
+	gid_t gid = init->shim->result.user.gid;
+
+	launch_host_ids(init->maps, &uid, &gid);
+	stdio_own(&init->stdio, uid, gid);
+}
+
 static void take_report(struct init *init)
 {
 	struct shim *shim = init->shim;
@@ -76,7 +63,7 @@ static void take_report(struct init *init)
 	} else if (kind == REPORT_GOT && shim->status.state == STATE_CREATING) {
 		shim->result = report.result;
 		shim->status.has_user = true;
-		stdio_own(&init->stdio, report.result.user.uid, report.result.user.gid);
+		own_streams(init);
 		shim_set_state(shim, STATE_CREATED, "created");
 	} else if (kind == REPORT_END) {
 		close_report(init);
@@ -138,6 +125,16 @@ static void exit_ready(struct watch *watch, uint32_t events)
 	shim_maybe_finish(shim);
 }
 
+static void builder_ready(struct watch *watch, uint32_t events)
+{
+	int ignored;
+
+	(void)events;
+	/* What it has to say it has told the init. */
+	if (child_wait(watch->fd, &ignored, &ignored))
+		watch_close(&OWNER_OF(watch, struct init, builder)->shim->loop, watch);
+}
+
 static bool out_full(struct stream *stream)
 {
 	return attach_full(OWNER_OF(stream, struct init, out)->shim, MESSAGE_STDOUT);
@@ -193,6 +190,7 @@ static int watch_init(struct shim *shim, struct error *err)
 
 	init->report.ready = report_ready;
 	init->exit.ready = exit_ready;
+	init->builder.ready = builder_ready;
 	init->out.full = out_full;
 	init->out.data = out_data;
 	init->out.end = out_end;
@@ -207,6 +205,8 @@ static int watch_init(struct shim *shim, struct error *err)
 	input_start(&init->in, &shim->loop, stdio->in);
 	result = result < 0 ? result : watch_set(&shim->loop, &init->report, EPOLLIN);
 	result = result < 0 ? result : watch_set(&shim->loop, &init->exit, EPOLLIN);
+	if (result == 0 && init->builder.fd >= 0)
+		result = watch_set(&shim->loop, &init->builder, EPOLLIN);
 	return result < 0 ? error_set(err, -result, "stdio", "", "epoll_ctl: %s", strerror(-result)) : 0;
 }
 
@@ -220,27 +220,21 @@ static int open_stdio(struct shim *shim, struct error *err)
 	return stdio_open(&shim->init.stdio, terminal, bundle_stdin(shim->bundle), ptmx, err);
 }
 
-static int clone_init(struct shim *shim, struct child_pipe *report, struct child_pipe *start, struct error *err)
+static int start_init(struct shim *shim, struct child_pipe *report, struct child_pipe *start, struct error *err)
 {
-	struct spawn how = { .flags = bundle_clone_flags(shim->bundle), .cgroup = shim->cgroup };
-	int pidfd = -1;
-	pid_t pid = spawn(&how, &pidfd);
+	struct launch_request request = { .bundle = shim->bundle, .cgroup = shim->cgroup, .stdio = &shim->init.stdio,
+					  .report = report->writer, .start = start->reader };
+	struct launch launch;
+	int result = launch_init(&request, &launch, err);
 
-	if (pid == 0)
-		init_child(shim, report->writer, start->reader);
-	if (pid < 0)
-		return error_set(err, -pid, "clone", "", "clone3: %s", strerror(-pid));
-	shim->init.pid = shim->status.pid = pid;
-	shim->init.exit.fd = pidfd;
+	if (result < 0)
+		return result;
+	shim->init.pid = shim->status.pid = launch.pid;
+	shim->init.maps = launch.maps;
+	shim->init.exit.fd = launch.pidfd;
+	shim->init.builder.fd = launch.builder;
 	shim->init.report.fd = take_fd(&report->reader);
 	shim->init.start = take_fd(&start->writer);
-	/* From now on the shim's children are born in the container's PID namespace: execs stay its own. */
-	/* ESRCH: its set-up has failed already, which its report tells better. */
-	if ((how.flags & CLONE_NEWPID) && setns(pidfd, CLONE_NEWPID) < 0 && errno != ESRCH) {
-		error_errno(err, "namespace", "pid", "joining the container's PID namespace");
-		pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
-		return -err->code;
-	}
 	return watch_init(shim, err);
 }
 
@@ -252,7 +246,7 @@ int init_create(struct shim *shim, struct error *err)
 	result = result < 0 ? result : child_pipe_open(&report, true, err);
 	result = result < 0 ? result : child_pipe_open(&start, false, err);
 	result = result < 0 ? result : bundle_join_before_clone(shim->bundle, err);
-	result = result < 0 ? result : clone_init(shim, &report, &start, err);
+	result = result < 0 ? result : start_init(shim, &report, &start, err);
 	child_pipe_close(&report);
 	child_pipe_close(&start);
 	return result;

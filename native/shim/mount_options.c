@@ -66,14 +66,22 @@ static bool contains(const char *const *list, const char *option)
 	return false;
 }
 
+/* No range: those of the container's user namespace. */
+static const struct idmaps container_maps;
+
 enum mount_option mount_option_apply(struct mount_spec *mount, const char *option)
 {
 	static const char *const nothing[] = { "defaults", "async", "loud", "nomand", "nolazytime", "noiversion", NULL };
-	static const char *const unsupported[] = { "idmap", "ridmap", "tmpcopyup", "remount", "move", NULL };
+	static const char *const unsupported[] = { "tmpcopyup", "remount", "move", NULL };
 
 	if (strcmp(option, "bind") == 0 || strcmp(option, "rbind") == 0) {
 		mount->recursive = option[0] == 'r';
 		return OPTION_BIND;
+	}
+	if (strcmp(option, "idmap") == 0 || strcmp(option, "ridmap") == 0) {
+		mount->maps = &container_maps;
+		mount->maps_tree = option[0] == 'r';
+		return OPTION_TAKEN;
 	}
 	/* The names win over their "r" forms: "ro" and "rw" are not "o" and "w" for a tree. */
 	if (apply_attribute(mount, option, false) || apply_propagation(mount, option, false))

@@ -14,7 +14,10 @@
 #include "filesystem.h"
 #include "image_mount.h"
 #include "mounts.h"
+#include "ownership.h"
+#include "propagation.h"
 #include "../common/scope.h"
+#include "../common/user_namespace.h"
 
 static int set_attributes(int fd, unsigned int flags, uint64_t set, bool atime, unsigned long propagation)
 {
@@ -43,15 +46,38 @@ static int apply_options(int fd, const struct mount_spec *mount, struct error *e
 	return 0;
 }
 
-static int clone_tree(int directory, const char *source, const struct mount_spec *mount, struct error *err)
+/* Possible only as long as the copy is attached nowhere, and for file systems that know of it. */
+static int map_ids(const struct container *container, const struct mount_spec *mount, int fd, struct error *err)
 {
-	scope_fd int fd = open_tree(directory, source,
-				    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (mount->recursive ? AT_RECURSIVE : 0));
-	int ret;
+	struct mount_attr attributes = { .attr_set = MOUNT_ATTR_IDMAP };
+	const struct idmaps *maps = mount->maps;
+	scope_fd int own = -1;
+	bool shared;
 
+	if (maps == NULL)
+		return 0;
+	shared = maps->uids.count == 0 || (container->maps != NULL && idmaps_equal(maps, container->maps));
+	if (!shared && (own = user_namespace_make(maps, err)) < 0)
+		return own;
+	attributes.userns_fd = (uint64_t)(shared ? container->user_namespace : own);
+	if (mount_setattr(fd, "", AT_EMPTY_PATH | (mount->maps_tree ? AT_RECURSIVE : 0), &attributes, sizeof(attributes)) < 0)
+		return error_errno(err, "mount", mount->destination, "cannot map the ids of \"%.256s\"%s", mount->source,
+				   errno == EINVAL ? " (a file system there does not allow it, or is mapped already)" : "");
+	return 0;
+}
+
+static int clone_tree(const struct container *container, const struct mount_spec *mount, struct error *err)
+{
+	int ret = propagation_check(container->directory_fd, mount, err);
+	scope_fd int fd = ret < 0 ? -1 :
+				    open_tree(container->directory_fd, mount->source,
+					      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (mount->recursive ? AT_RECURSIVE : 0));
+
+	if (ret < 0)
+		return ret;
 	if (fd < 0)
-		return error_errno(err, "mount", mount->destination, "cannot open the source \"%.256s\"", source);
-	if ((ret = apply_options(fd, mount, err)) < 0)
+		return error_errno(err, "mount", mount->destination, "cannot open the source \"%.256s\"", mount->source);
+	if ((ret = map_ids(container, mount, fd, err)) < 0 || (ret = apply_options(fd, mount, err)) < 0)
 		return ret;
 	return take_fd(&fd);
 }
@@ -100,7 +126,7 @@ int mounts_open_sources(struct container *container, struct error *err)
 
 		if (mount->kind != MOUNT_BIND)
 			continue;
-		container->sources[i] = clone_tree(container->directory_fd, mount->source, mount, err);
+		container->sources[i] = clone_tree(container, mount, err);
 		if (container->sources[i] < 0)
 			return container->sources[i];
 	}
@@ -136,16 +162,41 @@ static int new_cgroup(const struct container *container, const struct mount_spec
 	return take_fd(&tree);
 }
 
+/* It gives both to root, whoever mounts it. */
+static int own_terminals(const struct container *container, const struct mount_spec *mount, int fd, struct error *err)
+{
+	uid_t uid = 0;
+	gid_t gid = 0;
+
+	if (container->maps == NULL || strcmp(mount->type, "devpts") != 0)
+		return 0;
+	if (!ownership_outside(container, &uid, &gid) || fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0 ||
+	    fchownat(fd, "ptmx", uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_errno(err, "mount", mount->destination, "cannot give the terminals to the container's root");
+	return 0;
+}
+
 int mount_source_new(const struct container *container, const struct mount_spec *mount, struct error *err)
 {
+	struct arena scratch = { 0 };
+	char **data;
 	int fd;
 
 	if (mount->kind == MOUNT_CGROUP)
 		return new_cgroup(container, mount, err);
 	if (mount->kind == MOUNT_IMAGE)
 		return image_mount_new(container, mount, err);
-	fd = filesystem_mount(mount->type, mount->source, mount->data, mount->attributes | mount->attributes_tree,
-			      "mount", mount->destination, err);
+	if (ownership_options(container, mount->data, &data, &scratch) < 0)
+		fd = error_set(err, EINVAL, "mount", mount->destination,
+			       "an option names a user or group that is not in the container's user namespace");
+	else
+		fd = filesystem_mount(mount->type, mount->source, data, mount->attributes | mount->attributes_tree, "mount",
+				      mount->destination, err);
+	arena_free(&scratch);
+	if (fd >= 0 && own_terminals(container, mount, fd, err) < 0) {
+		close(fd);
+		return err->code > 0 ? -err->code : -EIO;
+	}
 	/* A new mount is private by itself. */
 	if (fd >= 0 && mount->propagation != MS_PRIVATE && set_attributes(fd, 0, 0, false, mount->propagation) < 0) {
 		error_errno(err, "mount", mount->destination, "cannot set the mount's propagation");

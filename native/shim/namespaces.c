@@ -75,18 +75,26 @@ static int set_names(const struct bundle *bundle, struct error *err)
 	return 0;
 }
 
-int namespaces_enter(const struct bundle *bundle, struct error *err)
+int namespaces_join(const struct bundle *bundle, struct error *err)
+{
+	for (int i = 0; i < NAMESPACE_COUNT; i++) {
+		int ret;
+
+		if (i == NAMESPACE_PID || i == NAMESPACE_USER || bundle->namespaces[i].path == NULL)
+			continue;
+		if ((ret = join(&bundle->namespaces[i], err)) < 0)
+			return ret;
+	}
+	return 0;
+}
+
+/* In the new cgroup's namespace is the cgroup mount made, so that its root is the container's. */
+static int prepare(const struct bundle *bundle, struct error *err)
 {
 	const struct namespace_spec *cgroup = &bundle->namespaces[NAMESPACE_CGROUP];
 	const struct namespace_spec *net = &bundle->namespaces[NAMESPACE_NET];
 	int ret;
 
-	for (int i = 0; i < NAMESPACE_COUNT; i++) {
-		if (i == NAMESPACE_PID || bundle->namespaces[i].path == NULL)
-			continue;
-		if ((ret = join(&bundle->namespaces[i], err)) < 0)
-			return ret;
-	}
 	if (cgroup->flag != 0 && cgroup->path == NULL && unshare(CLONE_NEWCGROUP) < 0)
 		return error_errno(err, "namespace", "cgroup", "cannot make a cgroup namespace");
 	if (net->flag != 0 && net->path == NULL && (ret = raise_loopback(err)) < 0)
@@ -94,12 +102,33 @@ int namespaces_enter(const struct bundle *bundle, struct error *err)
 	return set_names(bundle, err);
 }
 
+int namespaces_enter(const struct bundle *bundle, struct error *err)
+{
+	int ret = namespaces_join(bundle, err);
+
+	return ret < 0 ? ret : prepare(bundle, err);
+}
+
+int namespaces_follow(const struct bundle *bundle, int init_pidfd, struct error *err)
+{
+	const struct namespace_spec *cgroup = &bundle->namespaces[NAMESPACE_CGROUP];
+	unsigned long flags = bundle->namespaces[NAMESPACE_NET].flag | bundle->namespaces[NAMESPACE_IPC].flag |
+			      bundle->namespaces[NAMESPACE_UTS].flag;
+	int ret;
+
+	if (flags != 0 && setns(init_pidfd, (int)flags) < 0)
+		return error_errno(err, "namespace", "", "cannot enter the namespaces of the container's init");
+	if (cgroup->path != NULL && (ret = join(cgroup, err)) < 0)
+		return ret;
+	return prepare(bundle, err);
+}
+
 int namespaces_of_container(const struct bundle *bundle)
 {
 	unsigned long flags = CLONE_NEWNS;
 
 	for (int i = 0; i < NAMESPACE_COUNT; i++)
-		if (i != NAMESPACE_PID)
+		if (i != NAMESPACE_PID && i != NAMESPACE_USER)
 			flags |= bundle->namespaces[i].flag;
 	return (int)flags;
 }

@@ -188,7 +188,7 @@ bool overlay_needs_string(const char *release)
  * even takes the option and fails only when the filesystem is made. But a distribution may have brought it
  * to an older one, so where the string is too short it is tried all the same.
  */
-int overlay_attach(const struct overlay_spec *overlay, const char *target, int target_fd, struct error *err)
+int overlay_attach_plain(const struct overlay_spec *overlay, const char *target, int target_fd, struct error *err)
 {
 	struct utsname system;
 	struct error second;

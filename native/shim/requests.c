@@ -23,10 +23,10 @@ static int kill_container(struct client *client, const struct frame *frame, cons
 {
 	long long signal;
 	bool all;
-	int result = request_integer(object, "signal", 0, 1, SIGRTMAX, &signal, err);
+	int result = request_integer(object, "signal", -1, 0, SIGRTMAX, &signal, err);
 
 	result = result < 0 ? result : request_bool(object, "all", &all, err);
-	if (result == 0 && signal == 0)
+	if (result == 0 && signal < 0)
 		result = error_set(err, EINVAL, "protocol", "signal", "signal: an integer expected");
 	result = result < 0 ? result : init_kill(client->shim, (int)signal, all, err);
 	if (result == 0)

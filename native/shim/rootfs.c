@@ -40,6 +40,7 @@ static int attach_directory(struct container *container, struct error *err)
 int rootfs_attach(struct container *container, struct error *err)
 {
 	const struct bundle *bundle = container->bundle;
+	scope_fd int lowest = -1;
 
 	/*
 	 * Nothing that is mounted from here on reaches the host; what the host unmounts meanwhile does not
@@ -49,7 +50,9 @@ int rootfs_attach(struct container *container, struct error *err)
 		return error_errno(err, "rootfs", "/", "cannot leave the host's mount propagation");
 	if (bundle->overlay == NULL)
 		return attach_directory(container, err);
-	container->root_fd = overlay_attach(bundle->overlay, bundle->directory, container->directory_fd, err);
+	/* The layers below it go with the host's root. */
+	container->root_fd = overlay_attach(bundle->overlay, container->user_namespace, bundle->directory,
+					    container->directory_fd, &lowest, err);
 	return container->root_fd < 0 ? container->root_fd : 0;
 }
 

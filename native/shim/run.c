@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/pidfd.h>
@@ -13,9 +14,9 @@
 #include <unistd.h>
 
 #include "../common/scope.h"
-#include "../common/spawn.h"
 #include "child.h"
 #include "input.h"
+#include "launch.h"
 #include "leaf.h"
 #include "stdio.h"
 #include "stream.h"
@@ -28,6 +29,7 @@ struct run {
 	int cgroup;
 	struct stdio stdio;
 	struct watch exit;     /* pidfd */
+	int builder;           /* pidfd, -1: none */
 	struct watch signals;
 	struct stream output;  /* the terminal's, to our standard output */
 	struct stream keyboard;
@@ -37,21 +39,6 @@ struct run {
 	bool gone;
 	int exit_code, signal;
 };
-
-__attribute__((noreturn)) static void run_child(const struct run *run, int report_fd)
-{
-	int keep[2] = { report_fd, run->stdio.terminal ? run->stdio.child[0] : -1 };
-	struct setup_result result = { 0 };
-	struct error err;
-
-	child_enter(&run->stdio, keep, 2, run->bundle);
-	if (setup_container(run->bundle, keep[1], &result, &err) < 0)
-		child_fail(keep[0], &err);
-	if (keep[1] >= 0)
-		close(keep[1]);
-	setup_finish(run->bundle, &result, &err);
-	child_fail(keep[0], &err);
-}
 
 static void maybe_stop(struct run *run)
 {
@@ -196,34 +183,46 @@ static int open_stdio(struct run *run, struct error *err)
 	return ptmx < 0 ? ptmx : stdio_open(&run->stdio, true, true, ptmx, err);
 }
 
-static int launch(struct run *run, int *report_fd, struct error *err)
+static int start(struct run *run, int *report_fd, struct error *err)
 {
 	struct child_pipe report = { -1, -1 };
-	struct spawn how = { .flags = bundle_clone_flags(run->bundle), .cgroup = run->cgroup };
+	struct launch_request request = { .bundle = run->bundle, .cgroup = run->cgroup, .stdio = &run->stdio, .start = -1 };
+	struct launch launch;
 	int result = child_pipe_open(&report, false, err);
-	pid_t pid;
 
+	request.report = report.writer;
 	result = result < 0 ? result : bundle_join_before_clone(run->bundle, err);
-	if (result < 0) {
-		child_pipe_close(&report);
-		return result;
-	}
-	run->exit = (struct watch){ .fd = -1, .ready = exit_ready };
-	pid = spawn(&how, &run->exit.fd);
-	if (pid == 0)
-		run_child(run, report.writer);
-	if (pid < 0)
-		result = error_set(err, -pid, "clone", "", "clone3: %s", strerror(-pid));
-	else
+	result = result < 0 ? result : launch_init(&request, &launch, err);
+	if (result == 0) {
+		run->exit = (struct watch){ .fd = launch.pidfd, .ready = exit_ready };
+		run->builder = launch.builder;
+		free(launch.maps);
 		*report_fd = take_fd(&report.reader);
+	}
 	child_pipe_close(&report);
 	return result;
+}
+
+/* Blocks until the program has taken over: there is nothing else to do before. */
+static int await_start(struct run *run, int report_fd, struct error *err)
+{
+	struct report report;
+	enum report_kind kind = child_read_report(report_fd, &report);
+	int ignored;
+
+	if (run->builder >= 0)
+		child_await(run->builder, &ignored, &ignored);
+	scope_close_fd(&run->builder);
+	run->builder = -1;
+	if (kind != REPORT_GOT)
+		return 0;
+	*err = report.err;
+	return -EIO;
 }
 
 static int bring_up(struct run *run, const char *directory, struct error *err)
 {
 	scope_fd int report_fd = -1;
-	struct report report;
 	int result = bundle_load(directory, &run->bundle, err);
 	const char *cgroup;
 
@@ -237,21 +236,17 @@ static int bring_up(struct run *run, const char *directory, struct error *err)
 	result = loop_open(&run->loop, err);
 	result = result < 0 ? result : open_stdio(run, err);
 	result = result < 0 ? result : watch_signals(run, err);
-	result = result < 0 ? result : launch(run, &report_fd, err);
+	result = result < 0 ? result : start(run, &report_fd, err);
+	result = result < 0 ? result : await_start(run, report_fd, err);
 	if (result < 0)
 		return result;
-	/* Blocks until the program has taken over: there is nothing else to do before. */
-	if (child_read_report(report_fd, &report) == REPORT_GOT) {
-		*err = report.err;
-		return -EIO;
-	}
 	result = watch_terminal(run, err);
 	return result < 0 ? result : watch_set(&run->loop, &run->exit, EPOLLIN);
 }
 
 int run_main(const char *directory)
 {
-	struct run run = { .cgroup = -1, .exit.fd = -1 };
+	struct run run = { .cgroup = -1, .exit.fd = -1, .builder = -1 };
 	struct error err;
 	int result = bring_up(&run, directory, &err);
 

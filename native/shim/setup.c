@@ -20,7 +20,9 @@
 #include "masks.h"
 #include "mounts.h"
 #include "namespaces.h"
+#include "ownership.h"
 #include "rootfs.h"
+#include "setup_root.h"
 #include "sysctl.h"
 #include "user.h"
 #include "../common/scope.h"
@@ -43,6 +45,7 @@ static int build_root(struct container *container, struct error *err)
 	int ret;
 
 	if ((ret = mounts_open_sources(container, err)) < 0 || (ret = rootfs_attach(container, err)) < 0 ||
+	    (container->maps != NULL && (ret = ownership_take(container->maps, err)) < 0) ||
 	    (ret = mounts_attach(container, err)) < 0 || (ret = devices_make(container, err)) < 0 ||
 	    (ret = sysctls_write(container, err)) < 0)
 		return ret;
@@ -59,7 +62,7 @@ static int enter_root(const struct container *container, struct error *err)
 	return ret < 0 ? ret : rootfs_seal(container, err);
 }
 
-static void release(struct container *container)
+void setup_release(struct container *container)
 {
 	for (size_t i = 0; container->sources != NULL && i < container->bundle->mount_count; i++)
 		scope_close_fd(&container->sources[i]);
@@ -70,8 +73,8 @@ static void release(struct container *container)
 	scope_close_fd(&container->console_mount);
 }
 
-static int check_command(const struct bundle *bundle, const struct resolved_user *user, bool any_format,
-			 struct error *err)
+int setup_check_command(const struct bundle *bundle, const struct resolved_user *user, bool any_format,
+			struct error *err)
 {
 	char path[4096];
 	char **env;
@@ -80,7 +83,7 @@ static int check_command(const struct bundle *bundle, const struct resolved_user
 	return ret < 0 ? ret : command_find(bundle->process.args[0], env, any_format, path, err);
 }
 
-static int set_up(struct container *container, struct setup_result *result, struct error *err)
+int setup_root(struct container *container, struct setup_result *result, struct error *err)
 {
 	const struct bundle *bundle = container->bundle;
 	int ret;
@@ -89,8 +92,7 @@ static int set_up(struct container *container, struct setup_result *result, stru
 	if (container->directory_fd < 0)
 		return error_errno(err, "bundle", bundle->directory, "cannot open the bundle");
 	container->foreign_formats = host_has_foreign_formats();
-	if ((ret = become_session_leader(container->console_fd >= 0, err)) < 0 ||
-	    (ret = namespaces_enter(bundle, err)) < 0 || (ret = build_root(container, err)) < 0 ||
+	if ((ret = build_root(container, err)) < 0 ||
 	    (ret = user_resolve(bundle, container->root_fd, &result->user, err)) < 0)
 		return ret;
 	return enter_root(container, err);
@@ -105,6 +107,7 @@ int setup_container(const struct bundle *bundle, int console_fd, struct setup_re
 		.proc_fd = -1,
 		.console_fd = console_fd,
 		.console_mount = -1,
+		.user_namespace = -1,
 	};
 	int ret;
 
@@ -114,17 +117,18 @@ int setup_container(const struct bundle *bundle, int console_fd, struct setup_re
 	if (bundle->process.apparmor != NULL && (ret = apparmor_on_exec(bundle->process.apparmor, err)) < 0)
 		return ret;
 	umask(0);
-	ret = set_up(&container, result, err);
-	release(&container);
+	if ((ret = become_session_leader(console_fd >= 0, err)) == 0 && (ret = namespaces_enter(bundle, err)) == 0)
+		ret = setup_root(&container, result, err);
+	setup_release(&container);
 	if (ret < 0)
 		return ret;
 	/*
 	 * The privileges go before the wait for START, not after it: what the configuration asks for and
 	 * the kernel refuses is then an error of create.
 	 */
-	if ((ret = become_container_process(&bundle->process, &result->user, err)) < 0)
+	if ((ret = become_container_process(&bundle->process, &result->user, -1, err)) < 0)
 		return ret;
-	return check_command(bundle, &result->user, container.foreign_formats, err);
+	return setup_check_command(bundle, &result->user, container.foreign_formats, err);
 }
 
 int setup_finish(const struct bundle *bundle, const struct setup_result *result, struct error *err)

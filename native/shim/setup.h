@@ -27,6 +27,8 @@ bool bundle_stdin(const struct bundle *bundle);
 bool bundle_stdin_once(const struct bundle *bundle);
 int bundle_oom_score_adj(const struct bundle *bundle, bool *present);
 
+bool bundle_has_user_namespace(const struct bundle *bundle);
+
 /* Flags for clone3: the namespaces that the child gets new (CLONE_NEWNS always, NEWPID, NEWNET, …). */
 unsigned long bundle_clone_flags(const struct bundle *bundle);
 /*

@@ -3,6 +3,7 @@
 #define BERTH_SHIM_SHIM_H
 
 #include "../common/channel.h"
+#include "../common/idmap.h"
 #include "input.h"
 #include "log.h"
 #include "setup.h"
@@ -33,6 +34,8 @@ struct init {
 	struct watch exit;     /* the pidfd; open until the shim ends, for signals */
 	struct watch report;   /* the set-up's result, then end of file when the program has taken over */
 	int start;             /* writing a byte lets it execute; -1 afterwards */
+	struct watch builder;  /* the pidfd of the process that builds the root of one in a user namespace */
+	struct idmaps *maps;   /* of its user namespace, or NULL */
 	bool gone;
 	struct stdio stdio;
 	struct stream out, err;

@@ -58,7 +58,7 @@ static json_t *request(const char *pid_pin, json_t *sysctls)
 
 static json_t *deletion(void)
 {
-	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "net", at("net"), "ipc", at("ipc"), "uts", at("uts"), "pid", at("pid"),
+	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "id", ID, "net", at("net"), "ipc", at("ipc"), "uts", at("uts"), "pid", at("pid"),
 			 "user", "", "shm", at("shm"));
 }
 

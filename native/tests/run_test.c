@@ -118,7 +118,8 @@ static void test_shared_pid(struct world *world)
 	world_check_gone(world);
 	check("the reaper lives on", kill(reaper, 0) == 0);
 	kill(reaper, SIGKILL);
-	peer_call(&world->launcher, MESSAGE_SANDBOX_DELETE, json_pack("{s:s}", "pid", pin), &message);
+	peer_call(&world->launcher, MESSAGE_SANDBOX_DELETE, json_pack("{s:s,s:s}", "id", CONTAINER_ID, "pid", pin),
+		  &message);
 	check("the sandbox goes", message.type == MESSAGE_OK);
 	while (rmdir(cgroup) < 0 && errno == EBUSY)
 		usleep(1000);

@@ -55,8 +55,8 @@ static void test_process(void)
 		what.process = cases[i].process;
 		expect_refusal(&what, "config.json", EINVAL, cases[i].message);
 	}
-	what.process = "\"apparmorProfile\":\"some\",";
-	expect_refusal(&what, "config.json", EOPNOTSUPP, "process.apparmorProfile: not supported");
+	what.process = "\"apparmorProfile\":\"a\\nb\",";
+	expect_refusal(&what, "config.json", EINVAL, "process.apparmorProfile: holds a line break");
 	what = (struct setup_case){ .args = "[]" };
 	expect_refusal(&what, "config.json", EINVAL, "process.args: must name a program");
 	what.args = "[\"\"]";
@@ -87,9 +87,9 @@ static void test_mounts(void)
 		{ "{\"destination\":\"/x\",\"source\":\"/\",\"options\":[\"bind\",\"size=1\"]}", EINVAL,
 		  "mounts[6].options: \"size=1\" is not an option of a bind mount" },
 		{ "{\"destination\":\"/x\",\"source\":\"/\",\"options\":[\"bind\",\"idmap\"]}", EINVAL,
-		  "mounts[6].options: \"idmap\" is not supported" },
-		{ "{\"destination\":\"/x\",\"source\":\"/\",\"type\":\"bind\",\"uidMappings\":[{}]}", EOPNOTSUPP,
-		  "mounts[6].uidMappings: not supported" },
+		  "mounts[6].options: idmap needs a user namespace" },
+		{ "{\"destination\":\"/x\",\"source\":\"/\",\"type\":\"bind\",\"uidMappings\":[{}]}", EINVAL,
+		  "mounts[6].uidMappings: must hold objects" },
 		{ "{\"destination\":\"/x\",\"source\":\"/\",\"options\":[1]}", EINVAL, "mounts[6].options: entry 0 must be a string" },
 		{ "7", EINVAL, "mounts[6]: must be an object" },
 	};
@@ -140,7 +140,7 @@ static void test_linux(void)
 	what.namespaces = "[{\"type\":\"pid\"}]";
 	expect_refusal(&what, "config.json", EINVAL, "linux.namespaces: must hold a new mount namespace");
 	what.namespaces = "[{\"type\":\"mount\"},{\"type\":\"user\"}]";
-	expect_refusal(&what, "config.json", EINVAL, "linux.namespaces[1].type: \"user\" is not supported");
+	expect_refusal(&what, "config.json", EINVAL, "linux.uidMappings: missing for the user namespace");
 	what.namespaces = "[{\"type\":\"mount\"},{\"type\":\"pid\"},{\"type\":\"pid\"}]";
 	expect_refusal(&what, "config.json", EINVAL, "linux.namespaces[2].type: \"pid\" appears twice");
 	what.namespaces = "[{\"type\":\"mount\"}]";

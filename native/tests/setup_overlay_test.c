@@ -38,7 +38,7 @@ static void expect_overlay(const char *title, const struct overlay_spec *overlay
 	struct error err = { 0 };
 	int target = open(fixture.bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int fd = by_string ? overlay_attach_by_string(overlay, fixture.bundle, &err) :
-			     overlay_attach(overlay, fixture.bundle, target, &err);
+			     overlay_attach_plain(overlay, fixture.bundle, target, &err);
 	char name[64];
 	char top[8] = "";
 	int file;
@@ -116,15 +116,15 @@ static void test_failures(void)
 	       overlay_attach_by_string(&overlay, fixture.bundle, &err) == -E2BIG && strstr(err.message, "20 layers") != NULL);
 	overlay.lower_count = 1;
 	lower[0] = (char *)"/no/such/layer";
-	expect("a missing layer is named", overlay_attach(&overlay, fixture.bundle, target, &err) == -ENOENT &&
+	expect("a missing layer is named", overlay_attach_plain(&overlay, fixture.bundle, target, &err) == -ENOENT &&
 						   strcmp(err.path, "/no/such/layer") == 0 && strcmp(err.step, "rootfs") == 0);
 	lower[0] = fixture.layer;
 	overlay.upper = "/no/such/upper";
-	expect("a missing upper is named", overlay_attach(&overlay, fixture.bundle, target, &err) == -ENOENT &&
+	expect("a missing upper is named", overlay_attach_plain(&overlay, fixture.bundle, target, &err) == -ENOENT &&
 						   strcmp(err.path, "/no/such/upper") == 0);
 	overlay.upper = fixture.upper;
 	overlay.work = fixture.upper;
-	expect("work in upper is refused", overlay_attach(&overlay, fixture.bundle, target, &err) < 0);
+	expect("work in upper is refused", overlay_attach_plain(&overlay, fixture.bundle, target, &err) < 0);
 	close(target);
 }
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -14,15 +15,11 @@
 #include <unistd.h>
 
 #include "setup_support.h"
+#include "../common/scope.h"
 #include "../common/spawn.h"
+#include "../shim/child.h"
+#include "../shim/launch.h"
 #include "../shim/setup.h"
-
-/* What the child says through the report pipe: ready, or why not. */
-struct report {
-	bool ready;
-	struct error error;
-	struct setup_result result;
-};
 
 struct streams {
 	int report[2]; /* closed by the exec */
@@ -45,26 +42,6 @@ static void say(int fd, const struct report *report)
 {
 	if (write(fd, report, sizeof(*report)) != (ssize_t)sizeof(*report))
 		_exit(126);
-}
-
-static void __attribute__((noreturn)) child(const struct bundle *bundle, struct streams *streams, bool terminal)
-{
-	struct report report = { .ready = false };
-	char go;
-
-	become_output(streams, terminal);
-	if (setup_container(bundle, terminal ? streams->terminal[1] : -1, &report.result, &report.error) < 0) {
-		say(streams->report[1], &report);
-		_exit(127);
-	}
-	report.ready = true;
-	say(streams->report[1], &report);
-	if (read(streams->go[0], &go, 1) != 1)
-		_exit(125);
-	report.ready = false;
-	setup_finish(bundle, &report.result, &report.error);
-	say(streams->report[1], &report);
-	_exit(127);
 }
 
 static void collect(struct streams *streams, bool terminal, struct setup_outcome *outcome)
@@ -94,54 +71,49 @@ static void wait_for(const struct setup_fixture *fixture, const char *name)
 		usleep(5000);
 }
 
-/* The shim's part of an exec: a fork that joins the PID namespace first, then one that is in it. */
-static void run_exec(const struct bundle *bundle, const struct setup_result *result, pid_t init, const char *script,
+/* The shim's part of an exec: a fork that is born in the container's PID namespace. */
+static void run_exec(const struct bundle *bundle, const struct setup_result *result, int pidfd, const char *script,
 		     struct streams *streams, struct setup_outcome *outcome)
 {
 	char *args[] = { (char *)"/bin/sh", (char *)"-c", (char *)script, NULL };
 	struct exec_request request = { .args = args };
-	struct report report = { .ready = false };
-	pid_t middle = fork();
-	int pidfd;
+	struct report report = { .failed = true };
+	pid_t child = fork();
 
-	if (middle == 0) {
-		pid_t inner;
-		int status = 0;
-
-		pidfd = pidfd_open(init, 0);
-		if (setns(pidfd, CLONE_NEWPID) < 0)
-			_exit(124);
-		inner = fork();
-		if (inner == 0) {
-			become_output(streams, false);
-			setup_exec(bundle, result, pidfd, &request, &report.error);
-			say(streams->report[1], &report);
-			_exit(127);
-		}
-		waitpid(inner, &status, 0);
-		_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128);
+	if (child == 0) {
+		become_output(streams, false);
+		setup_exec(bundle, result, pidfd, &request, &report.err);
+		say(streams->report[1], &report);
+		_exit(127);
 	}
 	close(streams->report[1]);
 	streams->report[1] = -1;
 	if (read(streams->report[0], &report, sizeof(report)) == (ssize_t)sizeof(report))
-		outcome->error = report.error;
-	waitpid(middle, &outcome->status, 0);
+		outcome->error = report.err;
+	waitpid(child, &outcome->status, 0);
 }
 
 static void supervise(const struct setup_fixture *fixture, const struct bundle *bundle, const struct setup_case *what,
-		      struct streams *streams, pid_t pid, const struct timespec *start, struct setup_outcome *outcome)
+		      struct streams *streams, const struct launch *launched, const struct timespec *start,
+		      struct setup_outcome *outcome)
 {
 	struct timespec now;
 	struct report report;
+	enum report_kind kind;
+	int ignored;
 
 	if (what->exec == NULL) {
 		close(streams->report[1]);
 		streams->report[1] = -1;
 	}
-	if (read(streams->report[0], &report, sizeof(report)) != (ssize_t)sizeof(report)) {
+	kind = child_read_report(streams->report[0], &report);
+	/* As long as it is not reaped, it holds up the end of the PID namespace and with it the init's. */
+	if (launched->builder >= 0)
+		child_await(launched->builder, &ignored, &ignored);
+	if (kind != REPORT_GOT) {
 		error_set(&outcome->error, EIO, "none", "", "the set-up died without a word");
-	} else if (!report.ready) {
-		outcome->error = report.error;
+	} else if (report.failed) {
+		outcome->error = report.err;
 	} else {
 		outcome->created = true;
 		clock_gettime(CLOCK_MONOTONIC, &now);
@@ -152,10 +124,10 @@ static void supervise(const struct setup_fixture *fixture, const struct bundle *
 		if (what->exec != NULL) {
 			if (what->exec_after != NULL)
 				wait_for(fixture, what->exec_after);
-			run_exec(bundle, &report.result, pid, what->exec, streams, outcome);
-			kill(pid, SIGKILL);
+			run_exec(bundle, &report.result, launched->pidfd, what->exec, streams, outcome);
+			pidfd_send_signal(launched->pidfd, SIGKILL, NULL, 0);
 		} else if (read(streams->report[0], &report, sizeof(report)) == (ssize_t)sizeof(report)) {
-			outcome->error = report.error;
+			outcome->error = report.err;
 		}
 	}
 	close(streams->output[1]);
@@ -182,39 +154,74 @@ static void close_streams(struct streams *streams)
 	close(streams->terminal[0]);
 }
 
-void setup_run(const struct setup_fixture *fixture, const struct setup_case *what, struct setup_outcome *outcome)
+static int launch(const struct bundle *bundle, const struct streams *streams, bool terminal, struct launch *launched,
+		  struct error *err)
+{
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	struct stdio stdio = { .terminal = terminal,
+			       .child = { terminal ? streams->terminal[1] : null, streams->output[1], streams->output[1] } };
+	struct launch_request request = { .bundle = bundle, .cgroup = -1, .stdio = &stdio, .report = streams->report[1],
+					  .start = streams->go[0] };
+	int ret = launch_init(&request, launched, err);
+
+	close(null);
+	return ret;
+}
+
+static void run(const struct setup_fixture *fixture, const struct setup_case *what, struct setup_outcome *outcome)
 {
 	struct bundle *bundle;
 	struct streams streams;
 	struct timespec start;
+	struct launch launched;
 	int status;
-	pid_t pid;
 
 	memset(outcome, 0, sizeof(*outcome));
 	setup_write_bundle(fixture, what);
 	if (bundle_load(fixture->bundle, &bundle, &outcome->error) < 0)
 		return;
 	outcome->loaded = true;
-	if (bundle_join_before_clone(bundle, &outcome->error) < 0) {
-		bundle_free(bundle);
-		return;
-	}
 	open_streams(&streams);
 	fflush(stdout);
 	clock_gettime(CLOCK_MONOTONIC, &start);
-	pid = (pid_t)syscall(SYS_clone, bundle_clone_flags(bundle) | SIGCHLD, NULL, NULL, NULL, NULL);
-	if (pid == 0)
-		child(bundle, &streams, what->terminal);
-	if (pid < 0) {
-		error_errno(&outcome->error, "clone", "", "clone");
+	if (bundle_join_before_clone(bundle, &outcome->error) < 0 ||
+	    launch(bundle, &streams, what->terminal, &launched, &outcome->error) < 0) {
 		close(streams.output[1]);
 		close(streams.terminal[1]);
+		close(streams.report[1]);
 	} else {
-		supervise(fixture, bundle, what, &streams, pid, &start, outcome);
-		waitpid(pid, &status, 0);
+		supervise(fixture, bundle, what, &streams, &launched, &start, outcome);
+		waitpid(launched.pid, &status, 0);
+		scope_close_fd(&launched.builder);
+		close(launched.pidfd);
+		free(launched.maps);
 		if (what->exec == NULL)
 			outcome->status = status;
 	}
 	close_streams(&streams);
 	bundle_free(bundle);
+}
+
+/* In a process of its own, as a shim is: its children are born in the container's PID namespace afterwards. */
+void setup_run(const struct setup_fixture *fixture, const struct setup_case *what, struct setup_outcome *outcome)
+{
+	struct setup_outcome *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int status;
+	pid_t pid;
+
+	if (shared == MAP_FAILED) {
+		perror("mmap");
+		exit(1);
+	}
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		run(fixture, what, shared);
+		fflush(stdout);
+		_exit(0);
+	}
+	if (waitpid(pid, &status, 0) != pid || status != 0)
+		expect("the container's supervisor lives", false);
+	*outcome = *shared;
+	munmap(shared, sizeof(*shared));
 }

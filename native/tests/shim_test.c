@@ -40,7 +40,9 @@ static void test_signals(struct world *world)
 	while (!world_log_has(world, "ready"))
 		usleep(1000);
 	peer_call(&shim, MESSAGE_KILL, json_pack("{s:i,s:b}", "signal", 0, "all", 0), &message);
-	check("signal 0 is refused", message_is_error(&message, "protocol", ERANGE));
+	check("signal 0 only asks whether it is there", message.type == MESSAGE_OK);
+	peer_call(&shim, MESSAGE_KILL, json_pack("{s:i,s:b}", "signal", -1, "all", 0), &message);
+	check("signal -1 is refused", message_is_error(&message, "protocol", ERANGE));
 	peer_call(&shim, MESSAGE_KILL, json_pack("{s:i,s:b}", "signal", SIGTERM, "all", 0), &message);
 	check("it takes a signal", message.type == MESSAGE_OK);
 	await_end(&shim, &message);

@@ -9,7 +9,7 @@ import type { CgroupWrite } from './limits.ts';
 import { unitOf } from './systemd/units.ts';
 import { replaceLimits } from './transaction.ts';
 import type { Undo } from './transaction.ts';
-import { enableDownTo, exists, kill, removeTree } from './tree.ts';
+import { enableDownTo, exists, kill, populated, removeTree } from './tree.ts';
 
 /** Makes, limits, kills and removes cgroups below the v2 mount, by one of two drivers. */
 export interface Cgroups {
@@ -26,6 +26,8 @@ export interface Cgroups {
   /** Absolute directory for a path relative to the v2 mount. Throws CGROUP_FAILED when it leads outside. */
   absolute(path: string): string;
   exists(directory: string): Promise<boolean>;
+  /** Whether a process lives in it or below (cgroup.events, `populated`); false when it is gone. */
+  populated(directory: string): Promise<boolean>;
   /** The directory and those of its parents that are not there yet, topmost first. */
   missing(directory: string): Promise<string[]>;
   /** Makes the directory and its missing parents, with the offered controllers enabled on the way, and writes the limits. */
@@ -74,6 +76,7 @@ export function createCgroups(hierarchy: CgroupHierarchy, log: Logger): Cgroups 
     isContainerDirectory: (directory, containerId) => basename(directory) === containerId,
     absolute,
     exists,
+    populated,
     async missing(directory) {
       const absent: string[] = [];
       for (let current = directory; current !== root && !(await exists(current)); current = dirname(current)) absent.unshift(current);

@@ -11,6 +11,12 @@ export async function exists(directory: string): Promise<boolean> {
   return access(directory).then(() => true, () => false);
 }
 
+/** Whether a process lives in it or below. */
+export async function populated(directory: string): Promise<boolean> {
+  const events = await readFile(join(directory, 'cgroup.events'), 'utf8').catch(ignore('ENOENT', 'ENODEV'));
+  return /^populated 1$/m.test(events ?? '');
+}
+
 /** Enables the controllers in every directory from the root to the parent of `directory`, making what is missing. */
 export async function enableDownTo(root: string, directory: string, controllers: readonly string[]): Promise<void> {
   if (controllers.length === 0 || directory === root) return;

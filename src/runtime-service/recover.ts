@@ -6,7 +6,7 @@ import { sandboxTo } from '../state/sandbox.ts';
 import { finish, finishUnknown, settleLostShim, superviseShim } from './container/exit.ts';
 import { removeContainer } from './container/remove.ts';
 import { retainImages } from './container/resources.ts';
-import { releaseSandbox, sandboxPins } from './pod-sandbox/resources.ts';
+import { possiblePins, releaseSandbox } from './pod-sandbox/resources.ts';
 import { containerFound, sandboxFound } from './events/announce.ts';
 import { stopSandbox } from './pod-sandbox/stop.ts';
 import { bundleCgroup, quarantinedContainer, quarantinedSandbox } from './quarantine.ts';
@@ -147,9 +147,9 @@ async function sweepNamespaces(runtime: Runtime): Promise<void> {
   for (const id of await readdir(directory).catch(() => [])) {
     if (!isFullId(id) || runtime.sandboxes.find(id) !== undefined) continue;
     runtime.log.warn({ sandbox: id }, 'unpinning namespaces whose sandbox has no record');
-    const pins = sandboxPins(runtime, quarantinedSandbox(runtime, id));
+    const pins = possiblePins(runtime, quarantinedSandbox(runtime, id));
     await attempt(runtime, `unpin namespaces of ${id}`, async () => {
-      await runtime.launcher.deleteSandbox(pins, AbortSignal.timeout(shimPatience));
+      await runtime.launcher.deleteSandbox(id, pins, AbortSignal.timeout(shimPatience));
       await rm(join(directory, id), { recursive: true, force: true });
     });
   }

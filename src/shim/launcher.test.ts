@@ -47,7 +47,7 @@ socket.on('end', () => process.exit(0));
 `;
 
 const spec = (id: string): SandboxSpec => ({
-  id, net: '', ipc: '', uts: '', pid: '', user: '', shm: '', hostname: '', sysctls: {}, shmSize: 0, cgroup: '',
+  id, net: '', ipc: '', uts: '', pid: '', user: '', shm: '', idMaps: null, hostname: '', sysctls: {}, shmSize: 0, cgroup: '',
 });
 
 beforeEach(async () => {
@@ -70,7 +70,7 @@ test('creates and deletes', async () => {
   expect(await launcher.createSandbox(spec('a'), signal)).toEqual({ reaperPid: 77 });
   expect(await launcher.createContainer({ id: 'c', bundle: '/b', stateDir: '/s' }, signal)).toEqual({ shimPid: 78 });
   expect(await launcher.hold('h', signal)).toEqual({ pid: 79 });
-  await launcher.deleteSandbox(spec('a'), signal);
+  await launcher.deleteSandbox('a', spec('a'), signal);
   expect(await starts()).toEqual(['launcher']);
 });
 

@@ -17,8 +17,23 @@ export interface SandboxPins {
   readonly shm: string;
 }
 
+/** One range of a user namespace's map, in the form of the OCI runtime spec. */
+export interface IdRange {
+  readonly containerID: number;
+  readonly hostID: number;
+  readonly size: number;
+}
+
+/** How a user namespace numbers users and groups. */
+export interface IdMaps {
+  readonly uids: readonly IdRange[];
+  readonly gids: readonly IdRange[];
+}
+
 export interface SandboxSpec extends SandboxPins {
   readonly id: string;
+  /** Of the user namespace to make at `user`; null: none is made, and what is pinned there owns the PID namespace. */
+  readonly idMaps: IdMaps | null;
   readonly hostname: string;
   readonly sysctls: Readonly<Record<string, string>>;
   /** Bytes. */
@@ -46,8 +61,8 @@ export interface ForwardSpec {
 export interface Launcher {
   /** Makes and pins the namespaces. `reaperPid` is 0 without a shared PID namespace. */
   createSandbox(spec: SandboxSpec, signal: AbortSignal): Promise<{ readonly reaperPid: number }>;
-  /** Unpins what is there; succeeds on what is gone. */
-  deleteSandbox(pins: SandboxPins, signal: AbortSignal): Promise<void>;
+  /** Unpins what is there, after ending a creation of the same id that is still under way; succeeds on what is gone. */
+  deleteSandbox(id: string, pins: SandboxPins, signal: AbortSignal): Promise<void>;
   /** Forks a shim that listens on `stateDir/shim.sock`. Resolves before the container is set up. */
   createContainer(launch: ContainerLaunch, signal: AbortSignal): Promise<{ readonly shimPid: number }>;
   /** Starts a forwarder that listens on `socket` (see forward.ts, which uses it). */
@@ -106,13 +121,14 @@ export function startLauncher(options: { readonly program: string; readonly log:
 
   running = start();
   return {
-    async createSandbox(spec, signal) {
-      const result = await call(messageType.SANDBOX_CREATE, spec, signal);
+    async createSandbox({ idMaps, ...spec }, signal) {
+      const maps = { uidMappings: idMaps?.uids ?? [], gidMappings: idMaps?.gids ?? [] };
+      const result = await call(messageType.SANDBOX_CREATE, { ...spec, ...maps }, signal);
       return { reaperPid: Number(result['reaperPid'] ?? 0) };
     },
-    async deleteSandbox(pins, signal) {
+    async deleteSandbox(id, pins, signal) {
       const { net, ipc, uts, pid, user, shm } = pins;
-      await call(messageType.SANDBOX_DELETE, { net, ipc, uts, pid, user, shm }, signal);
+      await call(messageType.SANDBOX_DELETE, { id, net, ipc, uts, pid, user, shm }, signal);
     },
     async createContainer(launch, signal) {
       const result = await call(messageType.CONTAINER_CREATE, launch, signal);

@@ -14,6 +14,8 @@ export interface Shim {
   /** Resolves when the shim has left the state `creating`, or rejects when its connection ends before or the signal aborts. */
   created(signal: AbortSignal): Promise<ShimStatus>;
   start(signal: AbortSignal): Promise<{ readonly pid: number; readonly startedAt: bigint }>;
+  /** Rejects with ESRCH unless the container's first process is there, dead or alive, at this moment. */
+  probe(signal: AbortSignal): Promise<void>;
   /** Signals the container's init, or with `all` every process of its cgroup. */
   kill(signalNumber: number, all: boolean, signal: AbortSignal): Promise<void>;
   reopenLog(signal: AbortSignal): Promise<void>;
@@ -85,6 +87,9 @@ export async function attachShim(
     },
     async kill(signalNumber, all, abort) {
       await channel.request(messageType.KILL, { signal: signalNumber, all }, abort);
+    },
+    async probe(abort) {
+      await channel.request(messageType.KILL, { signal: 0, all: false }, abort);
     },
     async reopenLog(abort) {
       await channel.request(messageType.REOPEN_LOG, {}, abort);

@@ -13,7 +13,7 @@ const input = (changes: Partial<BundleInput> = {}): BundleInput => ({
   image: imageConfig({ user: 'web' }),
   hostname: 'h',
   namespaces: [{ type: 'mount' }, { type: 'network', path: '/run/netns/x' }],
-  mounts: { hosts: '/s/hosts', hostname: '/s/hostname', resolvConf: '/s/resolv.conf', shm: '/s/shm', images: new Map(), empty: '/s/empty', volumes: [] },
+  mounts: { hosts: '/s/hosts', hostname: '/s/hostname', resolvConf: '/s/resolv.conf', shm: '/s/shm', idMaps: null, images: new Map(), empty: '/s/empty', volumes: [] },
   devices: { devices: [], rules: [{ allow: false, access: 'rwm' }] },
   edits: noEdits,
   cgroup: { path: '/sys/fs/cgroup/berth/x', relative: '/berth/x' },

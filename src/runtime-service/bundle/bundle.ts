@@ -14,7 +14,7 @@ import { bundleUser, processArgs, processEnv, workingDirectory } from './process
 
 /** A namespace of the OCI runtime spec; without a path it is new. */
 export interface OciNamespace {
-  readonly type: 'mount' | 'pid' | 'network' | 'ipc' | 'uts' | 'cgroup';
+  readonly type: 'mount' | 'pid' | 'network' | 'ipc' | 'uts' | 'cgroup' | 'user';
   readonly path?: string;
 }
 
@@ -85,6 +85,7 @@ export function ociConfig(input: BundleInput): object {
     linux: {
       cgroupsPath: input.cgroup.relative,
       namespaces: input.namespaces,
+      ...(input.mounts.idMaps === null ? {} : { uidMappings: input.mounts.idMaps.uids, gidMappings: input.mounts.idMaps.gids }),
       devices: input.devices.devices,
       resources: { devices: input.devices.rules },
       rootfsPropagation: rootPropagation(config.mounts),

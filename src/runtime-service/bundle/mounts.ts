@@ -1,5 +1,7 @@
 import type { Mount__Output } from '../../cri-server/generated/runtime/v1/Mount.ts';
-import { BerthError, invalidField } from '../../errors/catalogue.ts';
+import { invalidField } from '../../errors/catalogue.ts';
+import type { IdMaps } from '../../shim/launcher.ts';
+import { equalIdMaps, mountIdMaps } from '../pod-sandbox/user-namespace.ts';
 import { imageMount, isImageMount } from './image-mounts.ts';
 import type { MountedImages } from './image-mounts.ts';
 import type { OciMount } from './oci-mount.ts';
@@ -13,6 +15,8 @@ export interface MountContext {
   readonly resolvConf: string;
   /** The pod's /dev/shm; the node's for a pod in the node's IPC namespace. */
   readonly shm: string;
+  /** Of the pod's user namespace, or null. */
+  readonly idMaps: IdMaps | null;
   /** Of the images that the container mounts. */
   readonly images: MountedImages;
   /** A directory that is empty. */
@@ -61,10 +65,14 @@ function baseMounts(context: MountContext): OciMount[] {
 function podFiles(context: MountContext): OciMount[] {
   const options = ['rbind', 'rprivate', context.readonlyRoot ? 'ro' : 'rw'];
   return [
-    { destination: '/etc/hosts', type: 'bind', source: context.hosts, options },
-    { destination: '/etc/hostname', type: 'bind', source: context.hostname, options },
-    { destination: '/etc/resolv.conf', type: 'bind', source: context.resolvConf, options },
+    { destination: '/etc/hosts', type: 'bind', source: context.hosts, options, ...mapped(context.idMaps) },
+    { destination: '/etc/hostname', type: 'bind', source: context.hostname, options, ...mapped(context.idMaps) },
+    { destination: '/etc/resolv.conf', type: 'bind', source: context.resolvConf, options, ...mapped(context.idMaps) },
   ];
+}
+
+function mapped(maps: IdMaps | null): Pick<OciMount, 'uidMappings' | 'gidMappings'> {
+  return maps === null ? {} : { uidMappings: maps.uids, gidMappings: maps.gids };
 }
 
 const propagations = {
@@ -78,25 +86,45 @@ function imageVolumes(volumes: readonly ImageVolume[]): OciMount[] {
   return volumes.map(({ destination, source }) => ({ destination, type: 'bind', source, options: ['rbind', 'rprivate', 'rw', 'x-berth.copy-up'] }));
 }
 
-/** Throws INVALID_FIELD, or NOT_IMPLEMENTED for kinds of mounts that are not there yet. */
+/** Throws INVALID_FIELD for what cannot be honoured. */
 function requestedMount(mount: Mount__Output, field: string, context: MountContext): OciMount {
   if (!mount.container_path.startsWith('/')) throw invalidField(`${field}.container_path`, `"${mount.container_path}" is not an absolute path`);
   const destination = normalise(mount.container_path);
   if (destination === '/') throw invalidField(`${field}.container_path`, 'is the root of the container');
-  if (mount.uidMappings.length + mount.gidMappings.length > 0) {
-    throw new BerthError('NOT_IMPLEMENTED', `${field}.uidMappings: id-mapped mounts are not there yet`);
+  const maps = mountIdMaps(mount, field);
+  const extra = extraOptions(mount.mount_options, `${field}.mount_options`);
+  if (isImageMount(mount)) {
+    // Its layers are mapped with the root's: as the pod's user namespace has it, and not otherwise.
+    if (maps !== null && !equalIdMaps(maps, context.idMaps)) throw invalidField(`${field}.uidMappings`, "of an image differ from the pod's user namespace");
+    const image = imageMount(mount, destination, context.images, context.empty);
+    return { ...image, options: [...extra, ...image.options] };
   }
-  if (mount.mount_options.length > 0) throw new BerthError('NOT_IMPLEMENTED', `${field}.mount_options: not there yet`);
-  if (isImageMount(mount)) return imageMount(mount, destination, context.images, context.empty);
   if (!mount.host_path.startsWith('/')) throw invalidField(`${field}.host_path`, `"${mount.host_path}" is not an absolute path`);
   if (mount.recursive_read_only && !mount.readonly) throw invalidField(`${field}.recursive_read_only`, 'needs readonly');
   if (mount.recursive_read_only && mount.propagation !== 'PROPAGATION_PRIVATE') {
     throw invalidField(`${field}.recursive_read_only`, 'needs private propagation');
   }
   const propagation = propagations[mount.propagation as keyof typeof propagations];
+  if (mount.propagation === 'PROPAGATION_BIDIRECTIONAL' && context.idMaps !== null) {
+    throw invalidField(`${field}.propagation`, 'a pod with a user namespace cannot share mounts with the node');
+  }
   if (propagation === undefined) throw invalidField(`${field}.propagation`, `${String(mount.propagation)} is no known propagation`);
   const access = mount.recursive_read_only ? 'rro' : mount.readonly ? 'ro' : 'rw';
-  return { destination, type: 'bind', source: mount.host_path, options: ['rbind', propagation, access] };
+  const mapping = maps === null ? [] : ['ridmap'];
+  return { destination, type: 'bind', source: mount.host_path, options: ['rbind', propagation, ...extra, access, ...mapping], ...mapped(maps) };
+}
+
+/** Options of mount(8) that hold for a bind mount as such. What the other fields say, they do not say again. */
+const bindOptions: ReadonlySet<string> = new Set([
+  'nosuid', 'suid', 'nodev', 'dev', 'noexec', 'exec', 'noatime', 'atime', 'relatime', 'norelatime', 'strictatime', 'nostrictatime',
+  'nodiratime', 'diratime', 'nosymfollow', 'symfollow',
+]);
+
+function extraOptions(options: readonly string[], field: string): readonly string[] {
+  for (const [index, option] of options.entries()) {
+    if (!bindOptions.has(option)) throw invalidField(`${field}[${index}]`, `"${option}" is not one of ${[...bindOptions].join(', ')}`);
+  }
+  return options;
 }
 
 export function normalise(path: string): string {

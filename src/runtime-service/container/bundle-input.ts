@@ -1,11 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import type { NamespaceMode__Output } from '../../cri-server/generated/runtime/v1/NamespaceMode.ts';
 import { lowestOomScore, permittedOomScore } from '../../cgroup/oom-score.ts';
-import { BerthError, invalidField } from '../../errors/catalogue.ts';
+import { BerthError } from '../../errors/catalogue.ts';
 import type { ResolvedImage } from '../../image-service/images.ts';
 import type { ContainerRecord, StoredContainerConfig } from '../../state/container.ts';
-import type { BundleInput, OciNamespace } from '../bundle/bundle.ts';
+import type { BundleInput } from '../bundle/bundle.ts';
 import { grantableCapabilities } from '../bundle/capabilities.ts';
 import { requestedCdiDevices } from '../bundle/cdi.ts';
 import { containerDevices } from '../bundle/devices.ts';
@@ -15,19 +14,21 @@ import { normalise } from '../bundle/mounts.ts';
 import type { ImageVolume } from '../bundle/mounts.ts';
 import { bundleUser, numericOwner } from '../bundle/process.ts';
 import { sandboxFiles } from '../pod-sandbox/files.ts';
-import { pidLock, sandboxPins } from '../pod-sandbox/resources.ts';
-import { ensureSharedPid, sandboxFile } from '../pod-sandbox/run.ts';
+import { sandboxPins } from '../pod-sandbox/resources.ts';
+import { sandboxFile } from '../pod-sandbox/run.ts';
+import { sandboxIdMaps } from '../pod-sandbox/user-namespace.ts';
 import type { Runtime, Sandbox } from '../runtime.ts';
 import { logRate } from './log-rate.ts';
+import type { JoinedNamespaces } from './namespaces.ts';
 import { containerConfinement } from '../security/confinement.ts';
 
-/** Gathers what the bundle is made of. Changes nothing but, for the first container that shares PIDs, the sandbox's reaper. */
+/** Gathers what the bundle is made of. Changes nothing. */
 export async function prepareBundle(
   runtime: Runtime,
   sandbox: Sandbox,
   image: ResolvedImage,
   record: ContainerRecord,
-  signal: AbortSignal,
+  joined: JoinedNamespaces,
 ): Promise<BundleInput> {
   const { config, id, sandboxId } = record;
   const privileged = config.linux?.security_context?.privileged ?? false;
@@ -40,12 +41,13 @@ export async function prepareBundle(
     config: await withPermittedOomScore(runtime, record),
     image: image.config,
     hostname: sandbox.record.hostname,
-    namespaces: await namespaces(runtime, sandbox, record, privileged, signal),
+    namespaces: joined.namespaces,
     mounts: {
       hosts: sandboxFile(runtime, sandboxId, sandboxFiles.hosts),
       hostname: sandboxFile(runtime, sandboxId, sandboxFiles.hostname),
       resolvConf: sandboxFile(runtime, sandboxId, sandboxFiles.resolvConf),
       shm: pins.shm === '' ? '/dev/shm' : pins.shm,
+      idMaps: sandboxIdMaps(sandbox.record),
       images: mountedImages(runtime, config),
       empty: join(directory, 'volumes', 'empty'),
       volumes: imageVolumes(image, directory),
@@ -90,48 +92,6 @@ async function withPermittedOomScore(runtime: Runtime, { id, config }: Container
   if (config.linux === null || resources === null || wanted >= 0) return config;
   const score = permittedOomScore(wanted, await lowestOomScore(), runtime.log.child({ container: id }));
   return { ...config, linux: { ...config.linux, resources: { ...resources, oom_score_adj: String(score) } } };
-}
-
-async function namespaces(
-  runtime: Runtime,
-  sandbox: Sandbox,
-  record: ContainerRecord,
-  privileged: boolean,
-  signal: AbortSignal,
-): Promise<OciNamespace[]> {
-  const pins = sandboxPins(runtime, sandbox.record);
-  const options = record.config.linux?.security_context?.namespace_options ?? null;
-  const joined = (type: OciNamespace['type'], path: string): OciNamespace[] => (path === '' ? [] : [{ type, path }]);
-  return [
-    { type: 'mount' },
-    ...(await pidNamespace(runtime, sandbox, options?.pid ?? 'POD', options?.target_id ?? '', signal)),
-    ...joined('network', pins.net),
-    ...joined('ipc', pins.ipc),
-    ...joined('uts', pins.uts),
-    ...(privileged ? [] : [{ type: 'cgroup' as const }]),
-  ];
-}
-
-async function pidNamespace(
-  runtime: Runtime,
-  sandbox: Sandbox,
-  mode: NamespaceMode__Output,
-  targetId: string,
-  signal: AbortSignal,
-): Promise<OciNamespace[]> {
-  if (mode === 'NODE') return [];
-  if (mode === 'CONTAINER') return [{ type: 'pid' }];
-  if (mode === 'POD') {
-    const path = await runtime.locks.run(pidLock(sandbox.record.id), signal, () => ensureSharedPid(runtime, sandbox, signal));
-    return [{ type: 'pid', path }];
-  }
-  const field = 'config.linux.security_context.namespace_options.target_id';
-  const target = runtime.containers.find(targetId);
-  if (target === undefined || target.record.sandboxId !== sandbox.record.id) {
-    throw invalidField(field, `"${targetId}" is not a container of this pod`);
-  }
-  if (target.record.phase !== 'running') throw new BerthError('CONTAINER_WRONG_STATE', `${field}: container ${target.record.id} is not running`);
-  return [{ type: 'pid', path: `/proc/${target.record.pid}/ns/pid` }];
 }
 
 /** RLIMIT_NOFILE's hard limit of berthd (proc_pid_limits(5)). */

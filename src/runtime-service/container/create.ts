@@ -28,6 +28,8 @@ import { checkSelinuxOptions, hasSelinux } from '../selinux.ts';
 import { mountedImages, prepareBundle } from './bundle-input.ts';
 import { superviseShim } from './exit.ts';
 import { makeVolumes, makeWritableLayer, releaseContainer, retainImages } from './resources.ts';
+import { joinNamespaces, validateContainerNamespaces } from './namespaces.ts';
+import type { JoinedNamespaces } from './namespaces.ts';
 import { validateContainer } from './validate.ts';
 
 /** How long a container may take to be made, in ms, whoever still waits for it. */
@@ -43,6 +45,7 @@ export function createContainer(runtime: Runtime): RuntimeHandlers['CreateContai
     const sandbox = runtime.sandboxes.get(request.pod_sandbox_id, 'sandbox', 'SANDBOX_NOT_FOUND');
     requireReady(sandbox);
     requirePermitted(sandbox, config);
+    validateContainerNamespaces(config.linux?.security_context?.namespace_options ?? null, sandbox.record.config);
     const reference = config.image?.image ?? '';
     const image = runtime.images.resolve(reference);
     if (image === undefined) throw new BerthError('IMAGE_NOT_FOUND', `config.image: image "${reference}" is not on this node`);
@@ -119,8 +122,10 @@ async function make(runtime: Runtime, sandbox: Sandbox, image: ResolvedImage, in
   const container: Container = { record: initial, shim: undefined, stopSignalSent: false, reconnected: false, exited: Promise.withResolvers() };
   retainImages(runtime, initial);
   runtime.containers.set(initial.id, container);
+  let joined: JoinedNamespaces | undefined;
   try {
-    const bundle = await prepareBundle(runtime, sandbox, image, initial, signal);
+    joined = await joinNamespaces(runtime, sandbox, initial, signal);
+    const bundle = await prepareBundle(runtime, sandbox, image, initial, joined);
     const files = { oci: ociConfig(bundle), berth: berthConfig(bundle) };
     await queued(runtime.launches, 'container.queue', () => setUp(runtime, container, bundle, files, signal));
     // A stop that began meanwhile has killed the containers that it found; this one came late.
@@ -131,6 +136,8 @@ async function make(runtime: Runtime, sandbox: Sandbox, image: ResolvedImage, in
     throw cause instanceof NativeFailure
       ? toBerthError(`create container ${initial.id}`, cause.detail)
       : wrapError(`create container ${initial.id}`, cause);
+  } finally {
+    await joined?.target?.close();
   }
 }
 
@@ -144,7 +151,7 @@ async function setUp(
   const { record } = container;
   await step('container.record', () => runtime.containerStore.save(record));
   await allSettled([
-    step('container.rootfs', () => makeWritableLayer(runtime.containerStore.directoryOf(record.id), bundle.rootfs.lower[0])),
+    step('container.rootfs', () => makeWritableLayer(runtime.containerStore.directoryOf(record.id), bundle.rootfs.lower[0], bundle.mounts.idMaps)),
     makeVolumes(bundle.mounts),
     step('container.bundle', () => writeBundle(runtime.paths.shim(record.id), files.oci, files.berth)),
     step('container.cgroup', () => runtime.cgroups.create(record.cgroupPath, containerWrites(runtime, record))),

@@ -7,6 +7,8 @@ import { mountedImageIds } from '../bundle/image-mounts.ts';
 import type { MountContext } from '../bundle/mounts.ts';
 import type { Container, Runtime } from '../runtime.ts';
 import { killContainer } from './kill.ts';
+import type { IdMaps } from '../../shim/launcher.ts';
+import { hostIds } from '../pod-sandbox/user-namespace.ts';
 
 export interface WritableLayer {
   readonly upper: string;
@@ -17,14 +19,15 @@ export interface WritableLayer {
  * Makes the upper and work directories of a container's overlay. The merged root shows the mode and
  * owner of the upper directory, so it takes those of the image's topmost layer.
  */
-export async function makeWritableLayer(directory: string, topLayer: string | undefined): Promise<WritableLayer> {
+export async function makeWritableLayer(directory: string, topLayer: string | undefined, idMaps: IdMaps | null): Promise<WritableLayer> {
   const upper = join(directory, 'upper');
   const work = join(directory, 'work');
   await Promise.all([mkdir(upper, { recursive: true, mode: 0o755 }), mkdir(work, { recursive: true, mode: 0o700 })]);
   if (topLayer !== undefined) {
     const { mode, uid, gid } = await stat(topLayer);
     if ((mode & 0o7777) !== 0o755) await chmod(upper, mode & 0o7777);
-    if (uid !== 0 || gid !== 0) await chown(upper, uid, gid);
+    const owner = idMaps === null ? { uid, gid } : hostIds(idMaps, { uid, gid });
+    if (owner.uid !== 0 || owner.gid !== 0) await chown(upper, owner.uid, owner.gid);
   }
   return { upper, work };
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { containerConfig, namespaces, resources, security } from '../testing/requests.ts';
+import { containerConfig, resources, security } from '../testing/requests.ts';
 import { validateContainer } from './validate.ts';
 
 const secured = (changes: Parameters<typeof security>[0]) => containerConfig({ linux: { resources: null, security_context: security(changes) } });
@@ -41,10 +41,4 @@ test.each([
   ['config.linux.resources.oom_score_adj', limited({ oom_score_adj: '-1001' })],
 ])('%s is refused by its name', (field, config) => {
   expect(() => validateContainer(config)).toThrow(expect.objectContaining({ code: 'INVALID_FIELD', message: expect.stringContaining(`${field}: `) as string }));
-});
-
-test.each([
-  ['userns_options', secured({ namespace_options: namespaces({ userns_options: { mode: 'POD', uids: [], gids: [] } }) })],
-])('%s is not ignored', (field, config) => {
-  expect(() => validateContainer(config)).toThrow(expect.objectContaining({ code: 'NOT_IMPLEMENTED', message: expect.stringContaining(field) as string }));
 });

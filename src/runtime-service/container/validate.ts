@@ -1,7 +1,7 @@
 import type { ContainerConfig__Output } from '../../cri-server/generated/runtime/v1/ContainerConfig.ts';
 import { cgroupWrites } from '../../cgroup/limits.ts';
 import { validateOomScore } from '../../cgroup/oom-score.ts';
-import { BerthError, invalidField } from '../../errors/catalogue.ts';
+import { invalidField } from '../../errors/catalogue.ts';
 import type { StoredContainerConfig } from '../../state/container.ts';
 import { validateMountPaths, validatePrivileges } from './validate-privileges.ts';
 
@@ -34,10 +34,6 @@ function validateSecurity(config: ContainerConfig__Output): void {
   if (security === null) return;
   const field = 'config.linux.security_context';
   validatePrivileges(security, field);
-  const userns = security.namespace_options?.userns_options ?? null;
-  if (userns !== null && userns.mode !== 'NODE') {
-    throw new BerthError('NOT_IMPLEMENTED', `${field}.namespace_options.userns_options: user namespaces are not there yet`);
-  }
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });

@@ -6,6 +6,7 @@ import type { LedgerEntry } from '../../state/ledger.ts';
 import { releaseEntries } from '../../state/ledger.ts';
 import type { SandboxRecord } from '../../state/sandbox.ts';
 import type { Runtime } from '../runtime.ts';
+import { sandboxIdMaps } from './user-namespace.ts';
 import { namespaceOptions } from './validate.ts';
 
 /** Where the namespaces of a sandbox are pinned. */
@@ -17,9 +18,14 @@ export function sandboxPins(runtime: Runtime, record: SandboxRecord): SandboxPin
     ipc: options.ipc === 'POD' ? join(directory, 'ipc') : '',
     uts: options.network === 'POD' ? join(directory, 'uts') : '',
     pid: join(directory, 'pid'),
-    user: '',
+    user: sandboxIdMaps(record) === null ? '' : join(directory, 'user'),
     shm: options.ipc === 'POD' ? join(directory, 'shm') : '',
   };
+}
+
+/** What may be pinned for a sandbox, also for one whose configuration was lost; deleting what is not there does no harm. */
+export function possiblePins(runtime: Runtime, record: SandboxRecord): SandboxPins {
+  return { ...sandboxPins(runtime, record), user: join(runtime.paths.namespaces(record.id), 'user') };
 }
 
 /** The lock under which a sandbox's shared PID namespace is made and unmade. */
@@ -82,7 +88,7 @@ export function releaseSandbox(
     if (entry === 'network') await runtime.network.tearDown(networkRequest(runtime, record), signal);
     if (entry === 'namespaces') {
       await runtime.cgroups.kill(reaperCgroup(runtime, record));
-      await runtime.launcher.deleteSandbox(sandboxPins(runtime, record), signal);
+      await runtime.launcher.deleteSandbox(record.id, possiblePins(runtime, record), signal);
       await rm(runtime.paths.namespaces(record.id), { recursive: true, force: true });
     }
     if (entry === 'cgroup') {

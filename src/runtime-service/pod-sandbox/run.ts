@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { PodSandboxConfig__Output } from '../../cri-server/generated/runtime/v1/PodSandboxConfig.ts';
 import type { RuntimeHandlers } from '../../cri-server/handlers.ts';
 import { podWrites } from '../../cgroup/pod-limits.ts';
-import { BerthError, wrapError } from '../../errors/catalogue.ts';
+import { wrapError } from '../../errors/catalogue.ts';
 import { NativeFailure } from '../../shim/channel.ts';
 import type { PodNetworkResult } from '../../pod-network/pod-network.ts';
 import { toBerthError } from '../../shim/native-error.ts';
@@ -19,13 +19,11 @@ import type { Runtime, Sandbox } from '../runtime.ts';
 import { checkSelinuxOptions, hasSelinux } from '../selinux.ts';
 import { writeSandboxFiles } from './files.ts';
 import { failedName, makePinDirectories, networkRequest, reaperCgroup, releaseSandbox, sandboxPins } from './resources.ts';
+import { sandboxIdMaps } from './user-namespace.ts';
 import { namespaceOptions, validateSandbox } from './validate.ts';
 
 /** How long a sandbox may take to be made, in ms, whoever still waits for it. */
 const runDeadline = 240_000;
-
-/** How long the cgroup of a reaper that did not come up may take to empty, in ms. */
-const reaperPatience = 10_000;
 
 /** Bytes of /dev/shm, as Docker and containerd size it. */
 const shmSize = 64 << 20;
@@ -134,6 +132,7 @@ async function makeNamespaces(runtime: Runtime, record: SandboxRecord, signal: A
       ...pins,
       pid: sharedPid ? pins.pid : '',
       id: record.id,
+      idMaps: sandboxIdMaps(record),
       hostname: pins.uts === '' ? '' : record.hostname,
       sysctls: record.config.linux?.sysctls ?? {},
       shmSize,
@@ -157,28 +156,6 @@ async function undo(runtime: Runtime, sandbox: Sandbox): Promise<void> {
   }
   sandbox.record = sandboxTo(sandbox.record, 'stopped', { ledger: left, name: failedName(id) });
   await runtime.sandboxStore.save(sandbox.record);
-}
-
-/**
- * Makes sure that the sandbox has a shared PID namespace. The caller holds the lock that `pidLock` names, as a
- * stop does while it unpins the namespaces. A pod asked for without one gets it with the
- * first container that wants to share.
- */
-export async function ensureSharedPid(runtime: Runtime, sandbox: Sandbox, signal: AbortSignal): Promise<string> {
-  const { record } = sandbox;
-  const pid = sandboxPins(runtime, record).pid;
-  const cgroup = reaperCgroup(runtime, record);
-  if (record.phase !== 'ready' || sandbox.stopping) throw new BerthError('SANDBOX_NOT_READY', `sandbox ${record.id} is not ready`);
-  if (await runtime.cgroups.exists(cgroup)) return pid;
-  await runtime.cgroups.create(cgroup, []);
-  try {
-    const none = { net: '', ipc: '', uts: '', user: '', shm: '' };
-    await runtime.launcher.createSandbox({ ...none, pid, id: record.id, hostname: '', sysctls: {}, shmSize: 0, cgroup }, signal);
-  } catch (cause) {
-    await runtime.cgroups.remove(cgroup, AbortSignal.timeout(reaperPatience));
-    throw cause;
-  }
-  return pid;
 }
 
 /** The directory of a sandbox's own files. */

@@ -62,10 +62,10 @@ test.each<[string, PodSandboxConfig__Output]>([
   expect(() => validateSandbox(config, '', 'cgroupfs')).toThrow(expect.objectContaining({ code: 'INVALID_FIELD', message: expect.stringContaining(`${field}: `) as string }));
 });
 
-test('no configuration, an unknown handler and a user namespace are refused with their own codes', () => {
+test('no configuration, an unknown handler and a user namespace without maps are refused', () => {
   expect(() => validateSandbox(null, '', 'cgroupfs')).toThrow(expect.objectContaining({ code: 'INVALID_FIELD' }));
   expect(() => validateSandbox(podConfig(), 'kata', 'cgroupfs')).toThrow(expect.objectContaining({ code: 'UNKNOWN_HANDLER' }));
-  expect(() => validateSandbox(options({ userns_options: { mode: 'POD', uids: [], gids: [] } }), '', 'cgroupfs')).toThrow(expect.objectContaining({ code: 'NOT_IMPLEMENTED' }));
+  expect(() => validateSandbox(options({ userns_options: { mode: 'POD', uids: [], gids: [] } }), '', 'cgroupfs')).toThrow(expect.objectContaining({ code: 'INVALID_FIELD' }));
 });
 
 test('absent namespace options are the pod\'s own', () => {

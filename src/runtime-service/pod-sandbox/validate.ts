@@ -7,6 +7,7 @@ import { sliceDirectory } from '../../cgroup/systemd/units.ts';
 import { BerthError, invalidField } from '../../errors/catalogue.ts';
 import { runtimeHandlers } from '../runtime.ts';
 import { validateSandboxProfiles } from '../security/confinement.ts';
+import { validatePodUserNamespace } from './user-namespace.ts';
 
 /** Checks a sandbox configuration wholly before anything is changed. Throws INVALID_FIELD or UNKNOWN_HANDLER. */
 export function validateSandbox(
@@ -22,6 +23,7 @@ export function validateSandbox(
   validateSandboxUser(config);
   const options = namespaceOptions(config);
   validateNamespaces(options);
+  validatePodUserNamespace(config);
   validateSysctls(config, options);
   validateSandboxProfiles(config.linux?.security_context ?? null);
   validateCgroupParent(config.linux?.cgroup_parent ?? '', driver);
@@ -98,9 +100,6 @@ function validateNamespaces(options: ReturnType<typeof namespaceOptions>): void 
     }
   }
   if (options.pid === 'TARGET') throw invalidField(`${field}.pid`, 'TARGET is a mode for containers');
-  if (options.userns_options !== null && options.userns_options.mode !== 'NODE') {
-    throw new BerthError('NOT_IMPLEMENTED', `${field}.userns_options.mode: user namespaces are not there yet, use NODE`);
-  }
 }
 
 /** Sysctls that belong to the IPC namespace (ipc_namespaces(7)), beside kernel.msg* and kernel.shm*. */

@@ -200,7 +200,7 @@ export class Rig {
         this.pinned.set(spec.id, { ...spec, ...(this.pinned.has(spec.id) ? { net: 'also' } : {}) });
         return { reaperPid: spec.pid === '' ? 0 : 99 };
       },
-      deleteSandbox: async (pins) => {
+      deleteSandbox: async (_id, pins) => {
         await this.#pass('launcher.deleteSandbox');
         this.pinned.delete(basename(dirname(pins.pid)));
       },
@@ -230,6 +230,7 @@ export class Rig {
       isContainerDirectory: (directory, id) => basename(directory) === id,
       absolute: (path) => join(root, path),
       exists: (directory) => Promise.resolve(directories.has(directory)),
+      populated: (directory) => Promise.resolve(directories.has(directory)),
       missing: (directory) => Promise.resolve(parents(directory).filter((path) => !directories.has(path))),
       create: async (directory, writes) => {
         await this.#pass('cgroups.create');
