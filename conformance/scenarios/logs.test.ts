@@ -84,6 +84,14 @@ test('after ReopenContainerLog the container writes to a new file', async () => 
   await kubelet.removePod(pod);
 });
 
+test('a terminal\'s output is one stream, without carriage returns', async () => {
+  const { kubelet } = stage;
+  const pod = await kubelet.runPod();
+  const { lines } = await kubelet.runToEnd(pod, { ...script('echo one; echo two >&2; tty'), tty: true });
+  expect(lines.map(({ stream, text }) => `${stream} ${text}`)).toEqual(['stdout one', 'stdout two', expect.stringMatching(/^stdout \/dev\/(pts\/0|console)$/)]);
+  await kubelet.removePod(pod);
+});
+
 test('a container without a log path runs without a log', async () => {
   const { kubelet } = stage;
   const pod = await kubelet.runPod();
