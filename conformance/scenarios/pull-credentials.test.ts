@@ -62,6 +62,22 @@ test('without or with the wrong password the pull is denied, and the password is
   expect(stage.daemon.log.join('\n')).not.toContain(REGISTRY_PASSWORD);
 });
 
+test('an image that somebody with the password has pulled is not given to somebody without', async () => {
+  const reference = `${basic.host}/private:latest`;
+  await pull(reference, right);
+  const asked = async (): Promise<boolean> => (await stage.cri.call('ImageStatus', { image: { image: reference } })).image !== null;
+  expect(await asked()).toBe(true);
+  await expectCode(pull(reference), 'PERMISSION_DENIED', /private/);
+  await expectCode(pull(reference, wrong), 'PERMISSION_DENIED', /private/);
+  // Nor under its digest, which needs no look-up of a tag.
+  const { image } = await stage.cri.call('ImageStatus', { image: { image: reference } });
+  const digest = image?.repo_digests[0] ?? '';
+  expect(digest).toContain('@sha256:');
+  await expectCode(pull(digest), 'PERMISSION_DENIED', /private/);
+  expect(await asked()).toBe(true);
+  await stage.cri.call('RemoveImage', { image: { image: reference } });
+});
+
 test('a registry with tokens sends Berth to its token server', async () => {
   await pullAndRemove(`${token.host}/private:latest`, right);
   expect(decodeURIComponent(tokens.requests.join('\n'))).toContain('scope=repository:private:pull');

@@ -196,6 +196,26 @@ static void test_reaper(struct peer *peer)
 	check("and all the rest is undone", is_empty());
 }
 
+/*
+ * CVE-2019-5736: whoever opens the program of a shim that is about to run in a container could overwrite it. The
+ * launcher, and with it each of its children, runs from a copy that nobody can change.
+ */
+static void test_sealed(pid_t pid)
+{
+	static const int all = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	check("the program is a sealed copy", fd >= 0 && fcntl(fd, F_GET_SEALS) == all);
+	close(fd);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	check("that cannot be written", fd < 0 || (write(fd, "x", 1) < 0 && ftruncate(fd, 0) < 0));
+	if (fd >= 0)
+		close(fd);
+}
+
 static void test_abuse(struct peer *peer, pid_t pid)
 {
 	int status;
@@ -242,6 +262,7 @@ int main(void)
 	}
 	make_directory();
 	pid = peer_launcher(&peer);
+	test_sealed(pid);
 	test_sandbox(&peer);
 	test_sysctls(&peer);
 	test_reaper(&peer);

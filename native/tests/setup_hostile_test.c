@@ -1,18 +1,13 @@
 /* Images, volumes and neighbours that want out: each must be confined or refused, and the host unchanged. */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "setup_support.h"
-
-#define ROUNDS 400
 
 static struct setup_outcome outcome;
 
@@ -140,55 +135,6 @@ static void test_cwd(const struct setup_fixture *fixture)
 	expect_error("a file is no working directory", &outcome, "cwd", ENOTDIR, "");
 }
 
-/* Swaps a directory of the volume with a link to the outside as fast as it can. */
-static pid_t start_swapping(const struct setup_fixture *fixture)
-{
-	char sub[128];
-	char other[128];
-	pid_t pid = fork();
-
-	if (pid != 0)
-		return pid;
-	snprintf(sub, sizeof(sub), "%s/vol/sub", fixture->directory);
-	snprintf(other, sizeof(other), "%s/vol/other", fixture->directory);
-	for (;;)
-		syscall(SYS_renameat2, AT_FDCWD, sub, AT_FDCWD, other, RENAME_EXCHANGE);
-}
-
-static void test_race(const struct setup_fixture *fixture)
-{
-	char mounts[1024];
-	struct setup_case what = { .args = "[\"/bin/true\"]", .mounts = mounts, .cwd = "/vol/sub/cwd" };
-	int succeeded = 0;
-	int refused = 0;
-	pid_t swapper;
-
-	setup_shell("mkdir -p %s/vol/sub && ln -s ../../../../../../..%s/outside %s/vol/other", fixture->directory,
-		    fixture->directory, fixture->directory);
-	snprintf(mounts, sizeof(mounts),
-		 ",{\"destination\":\"/vol\",\"source\":\"%s/vol\",\"options\":[\"rbind\"]}"
-		 ",{\"destination\":\"/vol/sub/a/b\",\"source\":\"/\",\"options\":[\"bind\"]}"
-		 ",{\"destination\":\"/vol/sub/file\",\"source\":\"%s/fake\",\"options\":[\"bind\"]}",
-		 fixture->directory, fixture->directory);
-	swapper = start_swapping(fixture);
-	for (int round = 0; round < ROUNDS; round++) {
-		setup_shell("rm -rf %s/vol/sub/a %s/vol/other/a %s/vol/sub/file %s/vol/other/file 2>/dev/null; true", fixture->directory,
-			    fixture->directory, fixture->directory, fixture->directory);
-		setup_run(fixture, &what, &outcome);
-		if (outcome.created)
-			succeeded++;
-		else if (strcmp(outcome.error.step, "mount") == 0 || strcmp(outcome.error.step, "cwd") == 0)
-			refused++;
-		else
-			expect_error("no other failure", &outcome, "mount", 0, "");
-	}
-	kill(swapper, SIGKILL);
-	waitpid(swapper, NULL, 0);
-	printf("  %d set-ups succeeded, %d were refused\n", succeeded, refused);
-	expect("every round ended", succeeded + refused == ROUNDS && succeeded > 0);
-	expect_outside_empty("no swap led outside", fixture);
-}
-
 static void test_commands(const struct setup_fixture *fixture)
 {
 	struct setup_case what = { .args = "[\"nope\"]" };
@@ -264,7 +210,6 @@ int main(void)
 	test_cwd(&fixture);
 	test_commands(&fixture);
 	test_resources(&fixture);
-	test_race(&fixture);
 	setup_end(&fixture);
 	return 0;
 }
