@@ -1,6 +1,6 @@
 import { annotatedDevices } from '../../cdi/annotations.ts';
 import type { DeviceRequest } from '../../cdi/catalogue.ts';
-import type { CdiHook, CdiMount, HookName } from '../../cdi/edits.ts';
+import type { CdiMount } from '../../cdi/edits.ts';
 import type { StoredContainerConfig } from '../../state/container.ts';
 import type { OciMount } from './oci-mount.ts';
 
@@ -32,22 +32,4 @@ function toOci({ hostPath, containerPath, type, options }: CdiMount): OciMount {
     source: hostPath,
     options: isBind || type !== '' ? options : ['bind', ...options],
   };
-}
-
-/** A hook of the OCI runtime spec. */
-interface OciHook {
-  readonly path: string;
-  readonly args: readonly string[];
-  readonly env: readonly string[];
-  readonly timeout?: number;
-}
-
-/** `hooks` of config.json; undefined for none. */
-export function ociHooks(hooks: readonly CdiHook[]): Partial<Record<HookName, OciHook[]>> | undefined {
-  if (hooks.length === 0) return undefined;
-  const byName: Partial<Record<HookName, OciHook[]>> = {};
-  for (const { hookName, path, args, env, timeout } of hooks) {
-    (byName[hookName] ??= []).push({ path, args, env, ...(timeout === undefined ? {} : { timeout }) });
-  }
-  return byName;
 }
