@@ -56,7 +56,7 @@ export async function removeCgroups(prefix: string): Promise<void> {
 }
 
 /** A killed process leaves its cgroup a moment after it is dead. */
-async function eventuallyRemove(directory: string): Promise<void> {
+export async function eventuallyRemove(directory: string): Promise<void> {
   for (let attempt = 0; attempt < 50; attempt += 1) {
     const failure = await rmdir(directory).then(
       () => undefined,

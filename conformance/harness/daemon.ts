@@ -14,7 +14,7 @@ import { bridgeNetwork } from './bridge-network.ts';
 import type { BridgeNetwork } from './bridge-network.ts';
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
-const READY_MS = 30_000;
+const READY_MS = 120_000;
 const STOP_MS = 20_000;
 
 export interface DaemonOptions {

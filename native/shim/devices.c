@@ -159,9 +159,13 @@ static int make_links(const struct container *container, struct error *err)
 		errno = -dev;
 		return error_errno(err, "device", "/dev", "cannot open it");
 	}
-	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
+	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
+		/* Not every kernel has it; the host's /proc tells, as long as it is this process's. */
+		if (strcmp(links[i][0], "/proc/kcore") == 0 && access("/proc/kcore", F_OK) < 0)
+			continue;
 		if (symlinkat(links[i][0], dev, links[i][1]) < 0 && errno != EEXIST)
 			return error_errno(err, "device", links[i][1], "cannot make the link in /dev");
+	}
 	return 0;
 }
 
