@@ -16,6 +16,7 @@ interface State {
   exitCode: number;
   signal: number;
   oomKilled: boolean;
+  logDropped: number;
   error: NativeError | null;
 }
 
@@ -39,7 +40,7 @@ export class FakeShim {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #subscribers = new Map<Socket, number>();
-  readonly status: State = { state: 'creating', pid: 4242, startedAt: '0', finishedAt: '0', exitCode: 0, signal: 0, oomKilled: false, error: null };
+  readonly status: State = { state: 'creating', pid: 4242, startedAt: '0', finishedAt: '0', exitCode: 0, signal: 0, oomKilled: false, logDropped: 0, error: null };
 
   constructor(id: string, stateDir: string) {
     this.id = id;
