@@ -37,6 +37,24 @@ test('a container that sees the node\'s processes cannot look into its shim, nor
   await kubelet.removePod(pod);
 });
 
+test('a container that waits to be started is closed to its neighbour in a shared PID namespace', async () => {
+  const { kubelet } = stage;
+  const options = { pid: 'POD' } as const;
+  const pod = await kubelet.runPod({ linux: { security_context: { namespace_options: options } } });
+  const shared = { image: stage.ref('busybox'), linux: { security_context: { namespace_options: options } } };
+  const neighbour = await kubelet.run(pod, { name: 'neighbour', command: ['sleep', '1000'], ...shared });
+  await kubelet.create(pod, { name: 'waiting', command: ['sleep', '1000'], ...shared });
+  const { stdout: found } = await kubelet.exec(neighbour, 'sh', '-c', 'grep -l "^berth-shim" /proc/[0-9]*/comm');
+  const waiting = /^\/proc\/(\d+)\/comm$/m.exec(found)?.[1];
+  // It has this user and these capabilities already: only that it is not dumpable keeps it closed.
+  for (const attempt of ['readlink /proc/PID/exe', 'readlink /proc/PID/fd/0', 'cat /proc/PID/environ', 'cat /proc/PID/maps']) {
+    const { exitCode, stdout } = await kubelet.exec(neighbour, 'sh', '-c', attempt.replaceAll('PID', waiting ?? 'none'));
+    expect([attempt, exitCode === 0, stdout]).toEqual([attempt, false, '']);
+  }
+  expect(waiting).toBeDefined();
+  await kubelet.removePod(pod);
+});
+
 test('a container whose program is /proc/self/exe gets a copy that it cannot change, and no way into the node', async () => {
   const { kubelet } = stage;
   const pod = await kubelet.runPod();

@@ -175,8 +175,10 @@ describe('redirects', () => {
       response.writeHead(307, { location: `http://${other.host}/x` }).end();
       return true;
     };
-    other.intercept = (_request, response) => refuse(response, `Basic realm="test"`);
+    // Answered, it would have the password sent to a token server of the stranger's choice.
+    other.intercept = (_request, response) => refuse(response, `Bearer realm="http://${other.host}/token",service="x"`);
     await expect(pull(forRegistry(basic))).rejects.toThrow(expect.objectContaining({ code: 'REGISTRY_DENIED' }));
+    expect(other.seen.map(({ path }) => path)).toEqual(['/x']);
     expect(other.seen.every(({ headers }) => headers.authorization === undefined)).toBe(true);
   });
 
