@@ -35,8 +35,8 @@ async function connect(socket: string, logs: string): Promise<Runtime> {
   return { name, version, cri, logs };
 }
 
-/** Calls `use` with Berth first and, given its socket, the peer second. Ends what it has begun. */
-export async function withRuntimes(options: { readonly peer: string | undefined; readonly cniBinDir: string }, use: (runtimes: readonly Runtime[]) => Promise<void>): Promise<void> {
+/** Calls `use` with Berth first and, given its socket, the peer second, and with the process id of Berth's daemon. Ends what it has begun. */
+export async function withRuntimes(options: { readonly peer: string | undefined; readonly cniBinDir: string }, use: (runtimes: readonly Runtime[], daemonPid: number) => Promise<void>): Promise<void> {
   const registry = await startRegistry();
   const logs = await mkdtemp(path.join(tmpdir(), 'berth-bench-'));
   // The same name that the peer knows leads to our own registry.
@@ -47,7 +47,7 @@ export async function withRuntimes(options: { readonly peer: string | undefined;
     await daemon.start();
     runtimes.push(await connect(daemon.socket, logs));
     if (options.peer !== undefined) runtimes.push(await connect(`unix://${options.peer.replace(/^unix:\/\//, '')}`, logs));
-    await use(runtimes);
+    await use(runtimes, daemon.pid);
   } finally {
     for (const { cri } of runtimes) cri.close();
     await daemon.dispose();
