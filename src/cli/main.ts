@@ -3,10 +3,11 @@ import { BerthError } from '../errors/catalogue.ts';
 import { checkCommand } from './check.ts';
 import type { Command, Output } from './command.ts';
 import { imageCommand } from './image/image.ts';
+import { registryCommand } from './registry/explain.ts';
 import { runCommandLine } from './run.ts';
 import { versionCommand } from './version.ts';
 
-const commands: readonly Command[] = [checkCommand, imageCommand, versionCommand];
+const commands: readonly Command[] = [checkCommand, imageCommand, registryCommand, versionCommand];
 
 const output: Output = {
   write: (text) => void process.stdout.write(text),

@@ -17,6 +17,15 @@ import type { HostSettings } from './hosts-toml.ts';
  * is spoken to in plain HTTP unless a file says so.
  */
 export async function readEndpoints(configDir: string, domain: string, signal: AbortSignal): Promise<readonly Endpoint[]> {
+  return (await findEndpoints(configDir, domain, signal)).endpoints;
+}
+
+/** The same, with the file or directory that says so; undefined: none does. */
+export async function findEndpoints(
+  configDir: string,
+  domain: string,
+  signal: AbortSignal,
+): Promise<{ readonly source: string | undefined; readonly endpoints: readonly Endpoint[] }> {
   const own = { url: ownUrl(domain), host: ownHost(domain) };
   for (const name of directoryNames(domain)) {
     const directory = join(configDir, name);
@@ -25,12 +34,13 @@ export async function readEndpoints(configDir: string, domain: string, signal: A
     const text = await readIfPresent(hostsFile, signal);
     if (text !== undefined) {
       const file = parseHostsFile(text, hostsFile, own.url);
-      return withoutRepeats([...file.hosts, file.server].map((settings) => endpoint(settings, own.host, trusted)));
+      const endpoints = [...file.hosts, file.server].map((settings) => endpoint(settings, own.host, trusted));
+      return { source: hostsFile, endpoints: withoutRepeats(endpoints) };
     }
     const tls = await readDockerCertificates(directory);
-    if (tls !== undefined) return [ownEndpoint(own, tls)];
+    if (tls !== undefined) return { source: directory, endpoints: [ownEndpoint(own, tls)] };
   }
-  return [ownEndpoint(own, noTlsFiles)];
+  return { source: undefined, endpoints: [ownEndpoint(own, noTlsFiles)] };
 }
 
 function ownUrl(domain: string): string {

@@ -1,0 +1,73 @@
+/** What a pull of a reference would do, endpoint by endpoint, without pulling. */
+
+import { BerthError } from '../../errors/catalogue.ts';
+import { digestOf } from '../digest.ts';
+import { formatReference } from '../reference.ts';
+import type { ImageReference } from '../reference.ts';
+import { RegistryClient } from './client.ts';
+import type { PullAuth } from './credentials.ts';
+import { readAuthFile } from './docker-auth.ts';
+import type { AuthFile } from './docker-auth.ts';
+import type { Endpoint } from './endpoint.ts';
+import { findEndpoints } from './hosts.ts';
+import type { SessionOptions } from './session.ts';
+
+export interface Explanation {
+  /** The full reference. */
+  readonly reference: string;
+  /** File or directory that names the endpoints; undefined: none does, so it is the registry itself over https. */
+  readonly source: string | undefined;
+  /** In the order in which they are asked. */
+  readonly endpoints: readonly ExplainedEndpoint[];
+}
+
+export interface ExplainedEndpoint {
+  readonly endpoint: Endpoint;
+  readonly credentials: CredentialsSource;
+  /** Milliseconds. */
+  readonly took: number;
+  /** What it has under the reference, or why not. */
+  readonly answer: { readonly digest: string; readonly type: string } | { readonly problem: string };
+}
+
+/** `withheld`: there are some, but this endpoint is not one that they may be sent to. */
+export type CredentialsSource = 'none' | 'given' | 'file' | 'withheld';
+
+/** Asks every endpoint once for the manifest, in turn. Rejects only for what is wrong with the configuration. */
+export async function explainReference(
+  reference: ImageReference,
+  given: PullAuth | undefined,
+  options: Omit<SessionOptions, 'retry'>,
+  signal: AbortSignal,
+): Promise<Explanation> {
+  const { source, endpoints } = await findEndpoints(options.configDir, reference.domain, signal);
+  const file = given === undefined && options.authFile !== '' ? await readAuthFile(options.authFile, signal) : undefined;
+  const explained: ExplainedEndpoint[] = [];
+  for (const endpoint of endpoints) explained.push(await explainEndpoint(endpoint, reference, { given, file }, options, signal));
+  return { reference: formatReference(reference), source, endpoints: explained };
+}
+
+async function explainEndpoint(
+  endpoint: Endpoint,
+  reference: ImageReference,
+  known: { readonly given: PullAuth | undefined; readonly file: AuthFile | undefined },
+  options: Omit<SessionOptions, 'retry'>,
+  signal: AbortSignal,
+): Promise<ExplainedEndpoint> {
+  const auth = known.given ?? (await known.file?.credentials(endpoint.host, signal));
+  const found = auth === undefined ? 'none' : known.given === undefined ? 'file' : 'given';
+  const credentials = found === 'none' || endpoint.trustedWithCredentials ? found : 'withheld';
+  const retry = { attempts: 1, firstDelay: 0, maxDelay: 0, maxRetryAfter: 0 };
+  const client = new RegistryClient(endpoint, reference, auth, { ...options, retry, hasAlternative: false });
+  const start = performance.now();
+  try {
+    const { content, contentType } = await client.manifest(reference.digest ?? reference.tag ?? 'latest', formatReference(reference), signal);
+    return { endpoint, credentials, took: performance.now() - start, answer: { digest: digestOf(content), type: contentType } };
+  } catch (failure) {
+    signal.throwIfAborted();
+    if (!(failure instanceof BerthError)) throw failure;
+    return { endpoint, credentials, took: performance.now() - start, answer: { problem: failure.message } };
+  } finally {
+    await client.close();
+  }
+}
