@@ -1,46 +1,15 @@
 /** GetContainerEvents, as a kubelet with evented PLEG uses it. */
 
-import { Client, credentials } from '@grpc/grpc-js';
-import type { ClientReadableStream } from '@grpc/grpc-js';
-import { loadSync } from '@grpc/proto-loader';
 import { access } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import type { ContainerEventResponse__Output } from '../../src/cri-server/generated/runtime/v1/ContainerEventResponse.ts';
-import type { RuntimeServiceDefinition } from '../../src/cri-server/generated/runtime/v1/RuntimeService.ts';
+import { subscribeTo } from '../harness/event-stream.ts';
+import type { EventStream } from '../harness/event-stream.ts';
 import { busybox } from '../harness/images.ts';
 import { useStage } from '../harness/stage.ts';
 import { eventually } from '../harness/wait.ts';
 
 const stage = useStage({ images: { busybox } });
-
-interface Subscriber {
-  readonly events: ContainerEventResponse__Output[];
-  close(): void;
-}
-
-/** Resolves when the stream is served: what happens from then on is heard. */
-async function subscribe(): Promise<Subscriber> {
-  const proto = fileURLToPath(new URL('../../proto/cri/v1/api.proto', import.meta.url));
-  const contract = loadSync(proto, { keepCase: true, longs: String, enums: String, defaults: true });
-  const method = (contract['runtime.v1.RuntimeService'] as unknown as RuntimeServiceDefinition).GetContainerEvents;
-  const client = new Client(stage.daemon.socket, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
-  const stream: ClientReadableStream<ContainerEventResponse__Output> =
-    client.makeServerStreamRequest(method.path, method.requestSerialize, method.responseDeserialize, {});
-  const events: ContainerEventResponse__Output[] = [];
-  const served = Promise.withResolvers<void>();
-  stream.on('metadata', () => served.resolve());
-  stream.on('error', (error) => served.reject(error));
-  stream.on('data', (event: ContainerEventResponse__Output) => events.push(event));
-  await served.promise;
-  return {
-    events,
-    close: () => {
-      stream.cancel();
-      client.close();
-    },
-  };
-}
 
 /** `created main`, `stopped pod`: what happened, and to which. */
 function story(events: readonly ContainerEventResponse__Output[], names: Readonly<Record<string, string>>): string[] {
@@ -49,7 +18,7 @@ function story(events: readonly ContainerEventResponse__Output[], names: Readonl
     .map(({ container_id: id, container_event_type: type }) => `${String(type).split('_')[1]?.toLowerCase()} ${names[id]}`);
 }
 
-async function heard(subscriber: Subscriber, names: Readonly<Record<string, string>>, last: string): Promise<string[]> {
+async function heard(subscriber: EventStream, names: Readonly<Record<string, string>>, last: string): Promise<string[]> {
   return eventually(last, async () => {
     const lines = story(subscriber.events, names);
     return lines.includes(last) ? lines : undefined;
@@ -60,7 +29,7 @@ const whole = ['created pod', 'started pod', 'created main', 'started main', 'st
 
 test('a pod\'s life is told in order, to everybody alike, with the state at each moment', async () => {
   const { cri, kubelet } = stage;
-  const subscribers = await Promise.all([subscribe(), subscribe()]);
+  const subscribers = await Promise.all([subscribeTo(stage.daemon.socket), subscribeTo(stage.daemon.socket)]);
   const pod = await kubelet.runPod();
   const id = await kubelet.run(pod, { image: stage.ref('busybox'), command: ['sh', '-c', 'exit 3'] });
   await kubelet.waitExited(id);
@@ -82,14 +51,15 @@ test('a pod\'s life is told in order, to everybody alike, with the state at each
 test('what happens while berthd is down is told once it is back, and only that', async () => {
   const { daemon, kubelet } = stage;
   const pod = await kubelet.runPod();
-  const ends = await kubelet.run(pod, { name: 'ends', image: stage.ref('busybox'), command: ['sleep', '2'] });
+  const ends = await kubelet.run(pod, { name: 'ends', image: stage.ref('busybox'), command: ['sleep', '1000'] });
   const stays = await kubelet.run(pod, { name: 'stays', image: stage.ref('busybox'), command: ['sleep', '1000'] });
   const pid = await kubelet.pidOf(ends);
   await daemon.kill();
+  process.kill(pid, 'SIGKILL');
   await eventually('the container ends while berthd is away', async () => access(`/proc/${pid}`).then(() => undefined, () => true as const));
   await daemon.start();
   stage.reconnect();
-  const back = await subscribe();
+  const back = await subscribeTo(stage.daemon.socket);
   const names = { [pod.id]: 'pod', [ends]: 'ends', [stays]: 'stays' };
   expect(await heard(back, names, 'stopped ends')).toEqual(['stopped ends']);
   await kubelet.removePod(pod);
