@@ -32,7 +32,7 @@ bool frame_is_data(uint8_t type)
 static bool type_known(uint8_t type)
 {
 	return (type >= MESSAGE_HELLO && type <= MESSAGE_EVENT) ||
-	       (type >= MESSAGE_SANDBOX_CREATE && type <= MESSAGE_HOLD) ||
+	       (type >= MESSAGE_SANDBOX_CREATE && type <= MESSAGE_PROBE) ||
 	       (type >= MESSAGE_SUBSCRIBE && type <= MESSAGE_RESIZE) ||
 	       (type >= MESSAGE_STDOUT && type <= MESSAGE_EXIT);
 }

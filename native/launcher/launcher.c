@@ -21,6 +21,7 @@
 #include "../shim/shim.h"
 #include "hold.h"
 #include "listen.h"
+#include "probe.h"
 #include "sandbox.h"
 
 #define DAEMON_FD 3
@@ -117,9 +118,12 @@ __attribute__((noreturn)) static void job_child(const struct sandbox_request *re
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != launcher)
 		_exit(1);
-	outcome.result = type == MESSAGE_SANDBOX_CREATE ?
-				 sandbox_create(request, &outcome.reaper, &outcome.err) :
-				 sandbox_delete(request, &outcome.err);
+	if (type == MESSAGE_PROBE)
+		outcome.result = probe_user_namespaces(request->directory, &outcome.err);
+	else
+		outcome.result = type == MESSAGE_SANDBOX_CREATE ?
+					 sandbox_create(request, &outcome.reaper, &outcome.err) :
+					 sandbox_delete(request, &outcome.err);
 	_exit(write(pipe_fd, &outcome, sizeof(outcome)) == sizeof(outcome) ? 0 : 1);
 }
 
@@ -204,6 +208,23 @@ static void resume_deletions(struct launcher *launcher)
 		}
 		json_decref(object);
 	}
+}
+
+static int probe(struct launcher *launcher, const struct frame *frame, const json_t *object, struct error *err)
+{
+	struct sandbox_request request = { 0 };
+	struct job *job;
+	int result = request_path(object, "directory", false, &request.directory, err);
+
+	if (result < 0)
+		return result;
+	job = job_new(launcher, frame->id, frame->type, "");
+	if (job == NULL)
+		return error_set(err, ENOMEM, "probe", "", "no memory");
+	result = job_start(job, &request, err);
+	if (result < 0)
+		job_free(job);
+	return result;
 }
 
 static int sandbox_job(struct launcher *launcher, const struct frame *frame, json_t *object, struct error *err)
@@ -294,6 +315,8 @@ static int dispatch(struct launcher *launcher, const struct frame *frame, json_t
 {
 	if (frame->type == MESSAGE_FORWARD)
 		return forward(launcher, frame, object, err);
+	if (frame->type == MESSAGE_PROBE)
+		return probe(launcher, frame, object, err);
 	if (frame->type == MESSAGE_HOLD)
 		return hold(launcher, frame, object, err);
 	return frame->type == MESSAGE_CONTAINER_CREATE ? container_create(launcher, frame, object, err) :
@@ -302,7 +325,7 @@ static int dispatch(struct launcher *launcher, const struct frame *frame, json_t
 
 static bool for_launcher(uint8_t type)
 {
-	return type >= MESSAGE_SANDBOX_CREATE && type <= MESSAGE_HOLD;
+	return type >= MESSAGE_SANDBOX_CREATE && type <= MESSAGE_PROBE;
 }
 
 static int on_frame(struct channel *channel, const struct frame *frame)

@@ -19,6 +19,7 @@ struct sandbox_request {
 	const char *shm;
 	long long shm_size;
 	const char *cgroup;
+	const char *directory;              /* of a probe alone */
 };
 
 /* The strings live as long as `object`. */

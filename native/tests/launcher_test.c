@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/nsfs.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
@@ -216,6 +217,69 @@ static void test_sealed(pid_t pid)
 		close(fd);
 }
 
+/* In a user namespace of its own; what is left on the host side is checked, what is inside by the shim's tests. */
+static void test_user_namespace(struct peer *peer)
+{
+	json_t *range = json_pack("[{s:i,s:i,s:i}]", "containerID", 0, "hostID", 100000, "size", 65536);
+	json_t *wanted = request(at("pid"), json_pack("{s:s}", "net.ipv4.ip_unprivileged_port_start", "80"));
+	struct stat info;
+	pid_t reaper;
+	char path[64], map[64] = "";
+	int fd;
+
+	setup_shell("mkdir -p %s", cgroup);
+	json_object_set_new(wanted, "user", json_string(at("user")));
+	json_object_set(wanted, "uidMappings", range);
+	json_object_set_new(wanted, "gidMappings", range);
+	peer_call(peer, MESSAGE_SANDBOX_CREATE, wanted, &reply);
+	reaper = (pid_t)message_number(&reply, "reaperPid");
+	check("a sandbox with a user namespace", reply.type == MESSAGE_OK && reaper > 0);
+	check("pinned with the others", is_namespace(at("user")) && is_namespace(at("net")) && is_namespace(at("pid")));
+	snprintf(path, sizeof(path), "/proc/%d/uid_map", reaper);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	check("the reaper is in it", read(fd, map, sizeof(map) - 1) > 0 && strstr(map, "100000      65536") != NULL);
+	close(fd);
+	check("as its root", process_has(reaper, "Uid:\t100000\t100000\t100000\t100000\n"));
+	for (const char *const *name = (const char *const[]){ "net", "ipc", "uts", "pid", NULL }; *name != NULL; name++) {
+		int pin = open(at(*name), O_RDONLY | O_CLOEXEC);
+		int owner = ioctl(pin, NS_GET_USERNS);
+		struct stat owned, user;
+
+		check(*name, owner >= 0 && fstat(owner, &owned) == 0 && stat(at("user"), &user) == 0 &&
+				     owned.st_ino == user.st_ino);
+		close(owner);
+		close(pin);
+	}
+	check("its shared memory is its root's", stat(at("shm"), &info) == 0 && info.st_uid == 100000 && info.st_gid == 100000);
+	kill(reaper, SIGKILL);
+	wanted = deletion();
+	json_object_set_new(wanted, "user", json_string(at("user")));
+	peer_call(peer, MESSAGE_SANDBOX_DELETE, wanted, &reply);
+	check("all of it goes", reply.type == MESSAGE_OK && is_empty());
+	while (rmdir(cgroup) < 0 && errno == EBUSY)
+		usleep(1000);
+	wanted = request("", json_object());
+	json_object_set_new(wanted, "user", json_string(at("user")));
+	peer_call(peer, MESSAGE_SANDBOX_CREATE, wanted, &reply);
+	check("one without maps is refused", message_is_error(&reply, "protocol", EINVAL));
+	check("and leaves nothing", is_empty());
+	peer_call(peer, MESSAGE_PROBE, json_pack("{s:s}", "directory", directory), &reply);
+	check("a probe says whether there can be one", reply.type == MESSAGE_OK && is_empty());
+	peer_call(peer, MESSAGE_PROBE, json_pack("{s:s}", "directory", "/proc"), &reply);
+	check("and what is in the way", message_is_error(&reply, "probe", ENOENT));
+}
+
+/* The deletion must win, whenever it comes: nothing may appear after it was answered. */
+static void test_overtaken(struct peer *peer)
+{
+	for (int round = 0; round < 50; round++) {
+		peer_send(peer, MESSAGE_SANDBOX_CREATE, request("", json_object()));
+		usleep((useconds_t)(round * 60));
+		peer_call(peer, MESSAGE_SANDBOX_DELETE, deletion(), &reply);
+		check("a deletion ends the creation before it", reply.type == MESSAGE_OK && is_empty());
+	}
+}
+
 static void test_abuse(struct peer *peer, pid_t pid)
 {
 	int status;
@@ -266,6 +330,8 @@ int main(void)
 	test_sandbox(&peer);
 	test_sysctls(&peer);
 	test_reaper(&peer);
+	test_user_namespace(&peer);
+	test_overtaken(&peer);
 	test_abuse(&peer, pid);
 	peer_close(&peer);
 	message_free(&reply);

@@ -50,6 +50,8 @@ export interface Runtime {
   readonly log: Logger;
   readonly clock: Clock;
   readonly bootId: string;
+  /** Whether pods can have user namespaces here, as tried out at the start. */
+  readonly userNamespaces: boolean;
   readonly launcher: Launcher;
   readonly cgroups: Cgroups;
   readonly network: PodNetwork;

@@ -76,6 +76,20 @@ const eventLimit = 4096;
 /** How long clients whose stream a restart has cut may take to come back and still miss nothing of it. */
 const eventReturnWindow = 60_000_000_000n;
 
+/** How long the try may take, in ms. */
+const probePatience = 10_000;
+
+async function tryUserNamespaces({ config, launcher, log }: RuntimeServiceOptions): Promise<boolean> {
+  try {
+    await mkdir(join(config.root, 'layers'), { recursive: true, mode: 0o700 });
+    await launcher.probe(join(config.root, 'layers'), AbortSignal.timeout(probePatience));
+    return true;
+  } catch (cause) {
+    log.warn({ reason: cause instanceof Error ? cause.message : String(cause) }, 'pods with user namespaces are not possible here');
+    return false;
+  }
+}
+
 /** Recovers what the machine holds of earlier runs and returns the handlers of the RuntimeService. */
 export async function createRuntimeService(options: RuntimeServiceOptions): Promise<RuntimeService> {
   const { config } = options;
@@ -83,6 +97,7 @@ export async function createRuntimeService(options: RuntimeServiceOptions): Prom
     ...options,
     log: options.log.child({ component: 'runtime' }),
     bootId: await readBootId(),
+    userNamespaces: await tryUserNamespaces(options),
     sandboxes: new IdIndex(),
     containers: new IdIndex(),
     sandboxStore: new RecordStore(join(config.root, 'sandboxes'), parseSandboxRecord),

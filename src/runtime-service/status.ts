@@ -17,9 +17,10 @@ export function status(runtime: Runtime): RuntimeHandlers['Status'] {
       },
       runtime_handlers: runtimeHandlers.map((name) => ({
         name,
-        features: { recursive_read_only_mounts: true, user_namespaces: false },
+        // Kernels that cannot make whole trees read-only (before 5.12) cannot run Berth's shim at all.
+        features: { recursive_read_only_mounts: true, user_namespaces: runtime.userNamespaces },
       })),
-      features: { supplemental_groups_policy: true, user_namespaces_host_network: false, mount_options: false },
+      features: { supplemental_groups_policy: true, user_namespaces_host_network: runtime.userNamespaces, mount_options: true },
       info: request.verbose ? verboseInfo(runtime) : {},
     };
   };

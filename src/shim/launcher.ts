@@ -69,6 +69,8 @@ export interface Launcher {
   forward(spec: ForwardSpec, signal: AbortSignal): Promise<{ readonly pid: number }>;
   /** Starts a process that does nothing, for `id`; it ends by itself when nobody moves it to another cgroup. */
   hold(id: string, signal: AbortSignal): Promise<{ readonly pid: number }>;
+  /** Resolves when pods with user namespaces are possible with layers below `directory`; rejects with what is missing. */
+  probe(directory: string, signal: AbortSignal): Promise<void>;
   close(): void;
 }
 
@@ -142,6 +144,9 @@ export function startLauncher(options: { readonly program: string; readonly log:
     async hold(id, signal) {
       const result = await call(messageType.HOLD, { id }, signal);
       return { pid: Number(result['pid'] ?? 0) };
+    },
+    async probe(directory, signal) {
+      await call(messageType.PROBE, { directory }, signal);
     },
     close() {
       closed = true;

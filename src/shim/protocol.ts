@@ -16,6 +16,7 @@ export const messageType = {
   CONTAINER_CREATE: 18,
   FORWARD: 19,
   HOLD: 20,
+  PROBE: 21,
   SUBSCRIBE: 32,
   START: 33,
   KILL: 34,

@@ -204,6 +204,7 @@ export class Rig {
         await this.#pass('launcher.deleteSandbox');
         this.pinned.delete(basename(dirname(pins.pid)));
       },
+      probe: () => Promise.resolve(),
       hold: () => Promise.reject(new Error('no scopes here')),
       createContainer: async ({ id, stateDir }) => {
         await this.#pass('launcher.createContainer');
