@@ -108,4 +108,12 @@ describe('the stop signal', () => {
   test('is the request\'s before all', async () => {
     expect(await stopped({ image: stage.ref('commanded'), stop_signal: 'SIGNAL_SIGINT' })).toEqual({ exitCode: 5, text: 'up\nINT\n' });
   });
+  test('may be a real-time one, and is told', async () => {
+    const command = ['sh', '-c', 'trap "echo RT; exit 6" 37; echo up; while :; do sleep 0.1; done'];
+    expect(await stopped({ command, stop_signal: 'SIGNAL_SIGRTMINPLUS3' })).toEqual({ exitCode: 6, text: 'up\nRT\n' });
+    const pod = await stage.kubelet.runPod();
+    const id = await stage.kubelet.create(pod, { image: stage.ref('busybox'), command: ['true'], stop_signal: 'SIGNAL_SIGRTMINPLUS3' });
+    expect((await stage.kubelet.status(id)).stop_signal).toBe('SIGNAL_SIGRTMINPLUS3');
+    await stage.kubelet.removePod(pod);
+  });
 });

@@ -73,17 +73,24 @@ const itemBlanks: Readonly<Record<string, () => unknown>> = {
   uidMappings: () => ({ host_id: 100_000, container_id: 0, length: 65_536 }),
 };
 
-/** The request with the mutations made one after the other. `request` is changed. */
+/** The request with the mutations made one after the other, but for those of a part that an earlier one took away. */
 export function mutate(request: object, mutations: readonly Mutation[]): void {
   for (const { path, value } of mutations) {
-    let at = request as Record<string, unknown>;
-    for (const [depth, key] of path.slice(0, -1).entries()) {
-      const parent = path[depth - 1] ?? '';
-      at[key] ??= Array.isArray(at) ? itemBlanks[parent]?.() : (blanks[key]?.() ?? (itemBlanks[key] === undefined ? {} : []));
-      at = at[key] as Record<string, unknown>;
-    }
-    at[path.at(-1) ?? ''] = structuredClone(value);
+    const at = partOf(request as Record<string, unknown>, path);
+    if (at !== undefined) at[path.at(-1) ?? ''] = structuredClone(value);
   }
+}
+
+/** The message or list that holds the path's last field; made where it is missing and there is a form for it. */
+function partOf(request: Record<string, unknown>, path: readonly string[]): Record<string, unknown> | undefined {
+  let at = request;
+  for (const [depth, key] of path.slice(0, -1).entries()) {
+    const made = Array.isArray(at) ? itemBlanks[path[depth - 1] ?? ''] : (blanks[key] ?? (itemBlanks[key] === undefined ? undefined : () => []));
+    at[key] ??= made?.() ?? null;
+    if (at[key] === null) return undefined;
+    at = at[key] as Record<string, unknown>;
+  }
+  return at;
 }
 
 /** A few fields at once, most of them good, some with values that nobody thought of. */
