@@ -14,6 +14,10 @@ export type Fault =
   | { readonly kind: 'corrupt'; readonly at: number }
   | { readonly kind: 'answer'; readonly status: number; readonly headers?: Readonly<Record<string, string>>; readonly body: string | Buffer }
   | { readonly kind: 'redirect'; readonly to: string }
+  /** Sends the first `after` bytes of the body, then nothing any more. */
+  | { readonly kind: 'stall'; readonly after: number }
+  /** Says that the body is so many bytes longer than it is, and sends as many more. */
+  | { readonly kind: 'longer'; readonly by: number }
   /** Never answers. */
   | { readonly kind: 'hang' };
 
@@ -85,7 +89,9 @@ function serve(upstream: string, request: IncomingMessage, response: ServerRespo
   const headers = { ...request.headers };
   delete headers.host;
   const forward = httpRequest(new URL(request.url ?? '/', upstream), { method: request.method, headers, agent: false }, (answer) => {
-    response.writeHead(answer.statusCode ?? 502, answer.headers);
+    const length = Number(answer.headers['content-length'] ?? '0');
+    const told = fault?.kind === 'longer' ? { 'content-length': String(length + fault.by) } : {};
+    response.writeHead(answer.statusCode ?? 502, { ...answer.headers, ...told });
     passOn(answer, response, fault);
   });
   forward.once('error', () => response.destroy());
@@ -96,7 +102,7 @@ function serve(upstream: string, request: IncomingMessage, response: ServerRespo
 function passOn(answer: IncomingMessage, response: ServerResponse, fault: Fault | undefined): void {
   let sent = 0;
   answer.on('error', () => response.destroy());
-  answer.on('end', () => response.end());
+  answer.on('end', () => response.end(fault?.kind === 'longer' ? Buffer.alloc(fault.by) : undefined));
   answer.on('data', (data: Buffer) => {
     const start = sent;
     sent += data.length;
@@ -104,6 +110,11 @@ function passOn(answer: IncomingMessage, response: ServerResponse, fault: Fault 
       // Out with what may still go, then no orderly end.
       response.write(data.subarray(0, fault.after - start), () => response.destroy());
       answer.destroy();
+      return;
+    }
+    if (fault?.kind === 'stall' && sent >= fault.after) {
+      response.write(data.subarray(0, fault.after - start));
+      answer.pause();
       return;
     }
     if (fault?.kind === 'corrupt' && fault.at >= start && fault.at < sent) {

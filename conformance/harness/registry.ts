@@ -25,23 +25,32 @@ export interface Registry extends PushTarget {
   /** `127.0.0.1:PORT`, the host part of references. */
   readonly host: string;
   readonly pid: number;
+  /** The directory with its content. */
+  readonly storage: string;
   readonly log: readonly string[];
   stop(): Promise<void>;
 }
 
-/** `storage` serves a directory that is already filled, and leaves it as it is. */
-export async function startRegistry(auth: RegistryAuth = { kind: 'none' }, storage?: string): Promise<Registry> {
+export interface RegistryTls {
+  /** Paths of PEM files. */
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** `storage` serves a directory that is already filled, and leaves it as it is. With `tls` it speaks nothing else. */
+export async function startRegistry(auth: RegistryAuth = { kind: 'none' }, storage?: string, tls?: RegistryTls): Promise<Registry> {
   const directory = await mkdtemp(path.join(tmpdir(), 'berth-registry-'));
   const configFile = path.join(directory, 'config.json');
   // YAML is a superset of JSON.
-  await writeFile(configFile, JSON.stringify(await configuration(directory, auth, storage)));
+  await writeFile(configFile, JSON.stringify(await configuration(directory, auth, storage, tls)));
   const child = spawn('docker-registry', ['serve', configFile], { stdio: ['ignore', 'pipe', 'pipe'], cwd: directory });
   const log: string[] = [];
   try {
     const host = await listening(child, log);
     return {
       host,
-      url: `http://${host}`,
+      url: `${tls === undefined ? 'http' : 'https'}://${host}`,
+      storage: storage ?? path.join(directory, 'storage'),
       pid: child.pid ?? 0,
       log,
       ...(auth.kind === 'basic' ? { authorization: BASIC_AUTHORIZATION } : {}),
@@ -57,7 +66,7 @@ export async function startRegistry(auth: RegistryAuth = { kind: 'none' }, stora
   }
 }
 
-async function configuration(directory: string, auth: RegistryAuth, storage: string | undefined): Promise<object> {
+async function configuration(directory: string, auth: RegistryAuth, storage: string | undefined, tls: RegistryTls | undefined): Promise<object> {
   return {
     version: '0.1',
     log: { level: 'info', accesslog: { disabled: false } },
@@ -66,7 +75,7 @@ async function configuration(directory: string, auth: RegistryAuth, storage: str
       delete: { enabled: true },
       maintenance: { uploadpurging: { enabled: false }, readonly: { enabled: storage !== undefined } },
     },
-    http: { addr: '127.0.0.1:0' },
+    http: { addr: '127.0.0.1:0', ...(tls === undefined ? {} : { tls: { certificate: tls.certificate, key: tls.key } }) },
     ...(await authSection(directory, auth)),
   };
 }

@@ -3,10 +3,11 @@
 import { createPrivateKey, sign } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { BASIC_AUTHORIZATION } from './registry.ts';
-import type { RegistryAuth } from './registry.ts';
+import type { RegistryAuth, RegistryTls } from './registry.ts';
 
 const SERVICE = 'berth-registry';
 const ISSUER = 'berth-token-server';
@@ -30,18 +31,20 @@ interface Access {
 }
 
 /** `anonymous` also gives pull tokens to who shows no password, as public registries do. */
-export async function startTokenServer(options: { readonly anonymous: boolean }): Promise<TokenServer> {
+export async function startTokenServer(options: { readonly anonymous: boolean; readonly tls?: RegistryTls }): Promise<TokenServer> {
   const requests: string[] = [];
-  const server = createServer((request, response) => {
+  const { tls } = options;
+  const serve = (request: IncomingMessage, response: ServerResponse): void => {
     requests.push(`${request.method} ${request.url}`);
     answer(request, response, options.anonymous);
-  });
+  };
+  const server = tls === undefined ? createServer(serve) : createSecureServer({ cert: readFileSync(tls.certificate), key: readFileSync(tls.key) }, serve);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   return {
     auth: {
       kind: 'token',
-      realm: `http://127.0.0.1:${port}/token`,
+      realm: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}/token`,
       service: SERVICE,
       issuer: ISSUER,
       certificate: fixture('token-cert.pem'),
