@@ -4,6 +4,7 @@ import { readShimStatus } from '../shim/status.ts';
 import { isFullId } from '../state/ids.ts';
 import { sandboxTo } from '../state/sandbox.ts';
 import { finish, finishUnknown, settleLostShim, superviseShim } from './container/exit.ts';
+import { endHungShim } from './container/hung-shim.ts';
 import { removeContainer } from './container/remove.ts';
 import { retainImages } from './container/resources.ts';
 import { possiblePins, releaseSandbox } from './pod-sandbox/resources.ts';
@@ -138,6 +139,7 @@ async function endShim(runtime: Runtime, id: string): Promise<void> {
     await runtime.cgroups.kill(cgroup);
     await runtime.cgroups.remove(cgroup, AbortSignal.timeout(shimPatience));
   }
+  await endHungShim(runtime.paths.shim(id), id, runtime.log);
   await rm(runtime.paths.shim(id), { recursive: true, force: true });
 }
 

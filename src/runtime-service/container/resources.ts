@@ -6,6 +6,7 @@ import type { LedgerEntry } from '../../state/ledger.ts';
 import { mountedImageIds } from '../bundle/image-mounts.ts';
 import type { MountContext } from '../bundle/mounts.ts';
 import type { Container, Runtime } from '../runtime.ts';
+import { endHungShim } from './hung-shim.ts';
 import { killContainer } from './kill.ts';
 import type { IdMaps } from '../../shim/launcher.ts';
 import { hostIds } from '../pod-sandbox/user-namespace.ts';
@@ -60,6 +61,7 @@ export function releaseContainer(
       await killContainer(runtime, container);
       // A container without a shim, or whose record was lost, may have processes that nobody supervises.
       await runtime.cgroups.kill(record.cgroupPath);
+      await endHungShim(runtime.paths.shim(record.id), record.id, runtime.log);
       await rm(runtime.paths.shim(record.id), { recursive: true, force: true });
     }
     if (entry === 'cgroup') await runtime.cgroups.remove(record.cgroupPath, signal);
