@@ -8,7 +8,7 @@ export interface RuntimeMetrics {
   /** Log entries that a container's log could not take since the last time. */
   logEntriesDropped(reason: 'file' | 'rate', count: number): void;
   /** What could not be given back stays in the ledger; by kind of entry. */
-  releaseFailed(entry: string): void;
+  readonly releaseFailed: (entry: string) => void;
   /** From now on `count` is asked whenever somebody reads the metrics. */
   watch(count: () => ObjectCounts): void;
 }
