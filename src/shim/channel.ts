@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import { BerthError } from '../errors/catalogue.ts';
 import { encodeFrame, FrameDecoder, messageType, parseControl, protocolVersion } from './protocol.ts';
 import type { Frame, MessageType } from './protocol.ts';
+import { received } from './received-memory.ts';
 import { readNativeError } from './native-error.ts';
 import type { NativeError } from './native-error.ts';
 
@@ -122,6 +123,7 @@ export class Channel {
 
   #receive(chunk: Buffer): void {
     try {
+      received(chunk);
       for (const frame of this.#decoder.push(chunk)) {
         this.#dispatch(frame);
         if (this.#closed !== undefined) return;

@@ -3,6 +3,7 @@
  * The C side is native/common/protocol.h; both are tested against native/tests/fixtures/protocol.json.
  */
 import { BerthError } from '../errors/catalogue.ts';
+import { received, usedUp } from './received-memory.ts';
 
 export const protocolVersion = 1;
 
@@ -66,31 +67,56 @@ export function encodeFrame(type: MessageType, requestId: number, payload: objec
   return frame;
 }
 
-/** Cuts a byte stream into frames. Throws SHIM_PROTOCOL on a frame that cannot be valid. */
+/** A part of a data frame that is worth handing out before the rest is there. */
+const minPartBytes = 4096;
+
+/** Cuts a byte stream into frames. A long data frame may come in parts, as several. Throws SHIM_PROTOCOL on a frame that cannot be valid. */
 export class FrameDecoder {
   #chunks: Buffer[] = [];
   #buffered = 0;
+  #begun: { readonly type: MessageType; readonly requestId: number; readonly left: number } | undefined;
 
   *push(chunk: Buffer): Generator<Frame> {
     this.#chunks.push(chunk);
     this.#buffered += chunk.length;
-    while (this.#buffered >= headerBytes) {
+    const rest = chunk.length > 0 ? this.#continue() : undefined;
+    if (rest !== undefined) yield rest;
+    while (this.#begun === undefined && this.#buffered >= headerBytes) {
       const head = this.#peek(headerBytes);
       const length = head.readUInt32BE(0);
       const type = head.readUInt8(8);
       if (!isMessageType(type)) throw new BerthError('SHIM_PROTOCOL', `unknown message type ${type}`);
       if (length > limitOf(type)) throw new BerthError('SHIM_PROTOCOL', `a frame of type ${type} claims ${length} bytes`);
-      if (this.#buffered < headerBytes + length) return;
       const requestId = head.readUInt32BE(4);
-      this.#take(headerBytes);
+      if (this.#buffered < headerBytes + length) {
+        if (!dataTypes.has(type) || this.#buffered < minPartBytes) return;
+        // Data need not be whole: the rest of the frame comes as another.
+        usedUp(this.#take(headerBytes));
+        const part = this.#take(this.#buffered);
+        this.#begun = { type, requestId, left: length - part.length };
+        yield { type, requestId, payload: part };
+        return;
+      }
+      usedUp(this.#take(headerBytes));
       yield { type, requestId, payload: this.#take(length) };
     }
+  }
+
+  /** The rest of a data frame of which a part has been handed out. */
+  #continue(): Frame | undefined {
+    const begun = this.#begun;
+    if (begun === undefined) return undefined;
+    const payload = this.#take(Math.min(begun.left, this.#buffered));
+    this.#begun = begun.left > payload.length ? { ...begun, left: begun.left - payload.length } : undefined;
+    return { type: begun.type, requestId: begun.requestId, payload };
   }
 
   #peek(count: number): Buffer {
     const first = this.#chunks[0];
     if (first !== undefined && first.length >= count) return first;
     const whole = Buffer.concat(this.#chunks);
+    for (const chunk of this.#chunks) usedUp(chunk);
+    received(whole);
     this.#chunks = [whole];
     return whole;
   }

@@ -4,6 +4,7 @@ import { Channel } from './channel.ts';
 import { connectShim } from './connect.ts';
 import { maxDataBytes, messageType, parseControl } from './protocol.ts';
 import type { Frame, MessageType } from './protocol.ts';
+import { usedUp } from './received-memory.ts';
 
 export interface ShimTarget {
   /** Of the container. */
@@ -143,8 +144,10 @@ class Session implements ProcessSession {
   #write(chunk: Buffer, from: number, done: () => void): void {
     let at = from;
     while (at < chunk.length && !this.#over) {
-      const more = this.#channel.send(messageType.STDIN, this.#id, chunk.subarray(at, at + maxDataBytes));
-      at += maxDataBytes;
+      const part = chunk.subarray(at, at + maxDataBytes);
+      at += part.length;
+      const more = this.#channel.send(messageType.STDIN, this.#id, part);
+      usedUp(part);
       if (more) continue;
       this.#pendingWrite = () => {
         this.#pendingWrite = undefined;

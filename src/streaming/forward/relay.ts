@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Duplex, Writable } from 'node:stream';
 import type { Forwarder } from '../../shim/forward.ts';
+import { received, usedUp } from '../../shim/received-memory.ts';
 import type { ForwardRequest } from '../requests.ts';
 
 /** The connections of one session to one pod. Its forwarder is started for the first of them and ends with the session. */
@@ -77,7 +78,19 @@ function splice(socket: Socket, data: Duplex, podDone: () => void): Promise<void
     socket.once('close', () => closed(socket, data));
     if (data.destroyed) closed(data, socket);
     else data.once('close', () => closed(data, socket));
-    data.pipe(socket);
-    socket.pipe(data);
+    pump(data, socket, (bytes) => socket.write(bytes, () => usedUp(bytes)));
+    pump(socket, data, (bytes) => {
+      received(bytes);
+      return data.write(bytes);
+    });
   });
+}
+
+/** Carries one direction, and its end. `write` is false when the target wants no more for now. */
+function pump(source: Duplex, target: Duplex, write: (bytes: Buffer) => boolean): void {
+  target.on('drain', () => source.resume());
+  source.on('data', (bytes: Buffer) => {
+    if (!target.destroyed && !write(bytes)) source.pause();
+  });
+  source.once('end', () => target.end());
 }

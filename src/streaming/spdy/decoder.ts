@@ -1,3 +1,4 @@
+import { usedUp } from '../../shim/received-memory.ts';
 import { SpdyError } from './error.ts';
 import { checkVersion, decodeControl, flagFin, frameHeaderBytes } from './frames.ts';
 import type { ControlFrame } from './frames.ts';
@@ -13,6 +14,11 @@ export interface FrameSink {
 const maxControlBytes = 16 << 10;
 
 const nothing = Buffer.alloc(0);
+
+/** The length of a control frame whose header is there. */
+function wholeFrame(header: Buffer): number {
+  return frameHeaderBytes + (header.readUInt32BE(4) & 0xff_ffff);
+}
 
 /**
  * Cuts a session's bytes into frames. Data is handed on as it comes, without waiting for the whole frame and
@@ -33,24 +39,40 @@ export class FrameDecoder {
 
   /** Throws SpdyError; the session cannot go on after that. */
   push(chunk: Buffer): void {
-    let rest = this.#kept.length === 0 ? chunk : Buffer.concat([this.#kept, chunk]);
-    this.#kept = nothing;
-    while (rest.length > 0) {
-      const used = this.#dataLeft > 0 ? this.#takeData(rest) : this.#takeFrame(rest);
-      if (used === 0) {
+    // Counted apart: with its last byte used up, the chunk has no length any more.
+    const length = chunk.length;
+    for (let at = 0; at < length; ) {
+      const rest = chunk.subarray(at);
+      if (this.#dataLeft > 0) at += this.#takeData(rest);
+      else if (this.#kept.length > 0) at += this.#complete(rest);
+      else {
+        const used = this.#takeFrame(rest);
         // A copy: a view would keep the socket's whole chunk in memory.
-        this.#kept = Buffer.from(rest);
-        return;
+        if (used === 0) this.#kept = Buffer.from(rest);
+        const taken = used === 0 ? rest : rest.subarray(0, used);
+        at += taken.length;
+        usedUp(taken);
       }
-      rest = rest.subarray(used);
     }
+  }
+
+  /** Adds to what is kept just what its header or frame lacks. The number of bytes used. */
+  #complete(bytes: Buffer): number {
+    const wanted = this.#kept.length < frameHeaderBytes ? frameHeaderBytes : wholeFrame(this.#kept);
+    const taken = bytes.subarray(0, wanted - this.#kept.length);
+    const { length } = taken;
+    const kept = Buffer.concat([this.#kept, taken]);
+    this.#kept = this.#takeFrame(kept) === 0 ? kept : nothing;
+    usedUp(taken);
+    return length;
   }
 
   #takeData(bytes: Buffer): number {
     const part = bytes.length > this.#dataLeft ? bytes.subarray(0, this.#dataLeft) : bytes;
-    this.#dataLeft -= part.length;
+    const { length } = part;
+    this.#dataLeft -= length;
     this.#sink.data(this.#dataStream, part, this.#dataFin && this.#dataLeft === 0);
-    return part.length;
+    return length;
   }
 
   /** The number of bytes used; 0 when more are needed. */

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { received, usedUp } from '../../shim/received-memory.ts';
 import { FrameDecoder } from './decoder.ts';
 import { SpdyError, StreamReset } from './error.ts';
 import {
@@ -103,7 +104,7 @@ export class SpdySession implements StreamOwner {
     this.#sent += bytes.length;
     this.#transport.cork();
     this.#transport.write(dataHeader(stream.id, bytes.length, fin));
-    if (bytes.length > 0) this.#transport.write(bytes);
+    if (bytes.length > 0) this.#transport.write(bytes, () => usedUp(bytes));
     this.#transport.uncork();
   }
 
@@ -147,6 +148,7 @@ export class SpdySession implements StreamOwner {
     // What comes after our goodbye is read all the same: unread bytes would make the kernel reset the connection.
     if (this.#over || this.#ending) return;
     try {
+      received(chunk);
       decoder.push(chunk);
     } catch (cause) {
       const error = cause instanceof Error ? cause : new SpdyError(String(cause));

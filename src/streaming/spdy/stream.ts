@@ -134,9 +134,9 @@ export class SpdyStream extends Duplex {
         return;
       }
       const part = rest.length > allowed ? rest.subarray(0, allowed) : rest;
+      rest = rest.subarray(part.length);
       this.sent += part.length;
       this.#owner.sendData(this, part, false);
-      rest = rest.subarray(part.length);
     }
     this.#owner.whenWritable(done);
   }
@@ -145,9 +145,11 @@ export class SpdyStream extends Duplex {
     while (this.#wanted) {
       const bytes = this.#arrived.shift();
       if (bytes === undefined) break;
-      this.#arrivedBytes -= bytes.length;
+      // Before it is handed on: whoever uses it up may give its memory back.
+      const { length } = bytes;
+      this.#arrivedBytes -= length;
       this.#wanted = this.push(bytes);
-      this.#owner.consumed(this, bytes.length);
+      this.#owner.consumed(this, length);
     }
     if (this.#peerDone && this.#arrived.length === 0 && !this.#endTold) {
       this.#endTold = true;

@@ -1,5 +1,6 @@
 import { Duplex } from 'node:stream';
 import type { RawData, WebSocket } from 'ws';
+import { usedUp } from '../../shim/received-memory.ts';
 
 /** How a message says which channel it is of: one byte in front, or one digit in front of base64. */
 export type ChannelCodec = 'binary' | 'base64';
@@ -99,6 +100,7 @@ function withChannel(number: number, bytes: Buffer): Buffer {
   const message = Buffer.allocUnsafe(1 + bytes.length);
   message[0] = number;
   bytes.copy(message, 1);
+  usedUp(bytes);
   return message;
 }
 
