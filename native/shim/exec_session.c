@@ -57,8 +57,9 @@ static void maybe_finish(struct exec_session *exec)
 			timer_set(&shim->loop, &exec->drain, DRAIN_MS);
 		return;
 	}
-	/* First, so that whoever hears of the end finds the leaf gone. */
-	shim_sweep(shim, killed);
+	/* First, so that whoever hears of the end finds the leaf gone. Listing all of them is for when one stays. */
+	if (exec->leaf < 0 || leaf_remove(shim->cgroup, exec->leaf_name) < 0 || shim->stray_leaves)
+		shim_sweep(shim, killed);
 	if (exec->client != NULL)
 		channel_send_json(&exec->client->channel, exec->id, MESSAGE_EXIT,
 				  json_pack("{s:i, s:i}", "exitCode", exec->exit_code, "signal", exec->signal));

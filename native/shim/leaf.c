@@ -110,6 +110,11 @@ int leaf_create(int cgroup, unsigned number, char name[LEAF_NAME_SIZE], struct e
 	return fd < 0 ? error_errno(err, "cgroup", name, "opening the exec's cgroup") : fd;
 }
 
+int leaf_remove(int cgroup, const char *name)
+{
+	return unlinkat(cgroup, name, AT_REMOVEDIR) < 0 ? -errno : 0;
+}
+
 int leaf_sweep(int cgroup)
 {
 	scope_dir DIR *stream = list(cgroup);

@@ -18,6 +18,8 @@ bool cgroup_oom_killed(int cgroup);
 
 /* Makes the leaf `exec-NUMBER` and returns its open directory. */
 int leaf_create(int cgroup, unsigned number, char name[LEAF_NAME_SIZE], struct error *err);
+/* -EBUSY: somebody lives there. */
+int leaf_remove(int cgroup, const char *name);
 /*
  * Removes every leaf that has no process left, also those that an earlier exec's background children kept.
  * Returns how many are left.

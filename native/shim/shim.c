@@ -89,7 +89,8 @@ void shim_sweep(struct shim *shim, bool killed)
 {
 	if (killed)
 		shim->sweep_rounds = SWEEP_ROUNDS;
-	if (shim->cgroup < 0 || leaf_sweep(shim->cgroup) == 0)
+	shim->stray_leaves = shim->cgroup >= 0 && leaf_sweep(shim->cgroup) > 0;
+	if (!shim->stray_leaves)
 		shim->sweep_rounds = 0;
 	/* A leaf that a background child keeps is looked at with the next exec, not on a clock. */
 	if (shim->sweep_rounds > 0 && !shim->sweep.armed)

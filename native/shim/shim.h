@@ -60,6 +60,7 @@ struct shim {
 	int client_count;
 	struct exec_session *execs;
 	unsigned exec_number;
+	bool stray_leaves;      /* an exec's leaf outlived it, for what still lives there */
 	struct timer log_tell;  /* tells of lost log entries, in the log and to clients */
 	uint64_t losses_told;   /* how many of them clients have heard of */
 	struct timer drain;     /* bounds the waiting for output after the end */

@@ -388,7 +388,7 @@ int main(void)
 	close(session);
 	await_gone();
 	test_ends(listener4);
-	peer_call(&launcher, MESSAGE_SANDBOX_DELETE, json_pack("{s:s}", "net", net), &message);
+	peer_call(&launcher, MESSAGE_SANDBOX_DELETE, json_pack("{s:s,s:s}", "id", "ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100", "net", net), &message);
 	check("the namespace is given back", message.type == MESSAGE_OK);
 	peer_close(&launcher);
 	check("the launcher leaves", waitpid(launcher_pid, &status, 0) == launcher_pid);
