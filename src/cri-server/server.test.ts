@@ -61,7 +61,7 @@ async function failure(call: (callback: (error: ServiceError | null) => void) =>
 }
 
 async function logged(): Promise<Record<string, unknown>> {
-  await expect.poll(() => lines.length).toBeGreaterThan(0);
+  await expect.poll(() => lines.length, { timeout: 20_000 }).toBeGreaterThan(0);
   return lines[0] as Record<string, unknown>;
 }
 
@@ -201,7 +201,7 @@ describe('ending early', () => {
       },
     });
     const error = await failure((callback) =>
-      runtime.StopContainer({ container_id: 'abc' }, { deadline: Date.now() + 50 }, callback),
+      runtime.StopContainer({ container_id: 'abc' }, { deadline: Date.now() + 1000 }, callback),
     );
     expect(error.code).toBe(status.DEADLINE_EXCEEDED);
     // The client resets its stream at the same moment, and on a busy machine that reaches berthd first.

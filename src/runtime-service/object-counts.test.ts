@@ -45,11 +45,11 @@ test('a shim that is lost is counted, and one that ends is not', async () => {
   const ended = await rig.running(pod, containerConfig({ metadata: { name: 'second', attempt: 0 } }));
   await rig.shim(ended).exit(0);
   rig.shim(lost).close();
-  await expect.poll(() => samples('berth_shims', 'berth_shims_lost_total')).toEqual({ berth_shims: 0, berth_shims_lost_total: 1 });
+  await expect.poll(() => samples('berth_shims', 'berth_shims_lost_total'), { timeout: 20_000 }).toEqual({ berth_shims: 0, berth_shims_lost_total: 1 });
 });
 
 test('log entries that were dropped are counted with the end of their container', async () => {
   const id = await rig.running(await rig.pod());
   await rig.shim(id).change('exited', { state: 'exited', exitCode: 0, finishedAt: '2000', logDropped: 7 });
-  await expect.poll(() => samples('berth_container_log_entries_dropped_total')).toMatchObject({ 'berth_container_log_entries_dropped_total{reason="file"}': 7 });
+  await expect.poll(() => samples('berth_container_log_entries_dropped_total'), { timeout: 20_000 }).toMatchObject({ 'berth_container_log_entries_dropped_total{reason="file"}': 7 });
 });
