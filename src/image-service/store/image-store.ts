@@ -8,6 +8,7 @@
  */
 
 import { rm } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import PQueue from 'p-queue';
 import type { Logger } from 'pino';
 import { BerthError, wrapError } from '../../errors/catalogue.ts';
@@ -23,6 +24,9 @@ import { documentsOf, indexEntries, storedImage, withNames } from './stored-imag
 import type { ImageName, StoredImage } from './stored-image.ts';
 import type { Trash } from './trash.ts';
 import type { Unpacker } from './unpacker.ts';
+
+/** Milliseconds that a removal waits for its bytes to be free. */
+const longestWait = 10_000;
 
 export interface StoreParts {
   readonly paths: StorePaths;
@@ -110,7 +114,8 @@ export class ImageStore {
       if (!used) this.#releaseLayers(image.id);
       return this.#removeUnreferenced();
     });
-    await removal?.done;
+    // The kubelet looks at the disk next; but it must not take a slow disk for a hung call.
+    if (removal !== undefined) await Promise.race([removal.done, sleep(longestWait, undefined, { ref: false })]);
     // What was taken to write the index, if anything, there is space for now.
     await makeReserve(this.#parts.paths);
     return removal !== undefined;
@@ -160,7 +165,8 @@ export class ImageStore {
 
   /** Nothing is changed after that: what is on the disk needs no check at the next start. */
   async close(): Promise<void> {
-    await this.settle();
+    await this.#changes.onIdle();
+    await this.#parts.trash.stop();
     await rm(this.#parts.paths.running, { force: true });
   }
 

@@ -11,6 +11,7 @@ export class Trash {
   readonly #unpacker: Unpacker;
   readonly #log: Logger;
   readonly #removals = new Set<Promise<void>>();
+  readonly #stop = new AbortController();
   #counter = 0;
 
   constructor(paths: StorePaths, unpacker: Unpacker, log: Logger) {
@@ -41,15 +42,21 @@ export class Trash {
   /** Never rejects: what cannot be removed is logged and tried again at the next start. */
   remove(path: string): Promise<void> {
     const removal = this.#unpacker
-      .remove(path, AbortSignal.timeout(removalTimeout))
+      .remove(path, AbortSignal.any([this.#stop.signal, AbortSignal.timeout(removalTimeout)]))
       .catch((failure: unknown) => {
-        this.#log.warn({ err: failure, path }, 'a deleted layer could not be removed from the trash');
+        if (!this.#stop.signal.aborted) this.#log.warn({ err: failure, path }, 'a deleted layer could not be removed from the trash');
       })
       .finally(() => {
         this.#removals.delete(removal);
       });
     this.#removals.add(removal);
     return removal;
+  }
+
+  /** Breaks off the removals; the next start goes on with them. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.settle();
   }
 
   /** Waits for the removals under way. */
