@@ -59,6 +59,14 @@ test('a capability is worth something inside and nothing outside', async () => {
   await stage.kubelet.removePod(pod);
 });
 
+test('the default seccomp profile and no_new_privs hold in a user namespace, also for an exec', async () => {
+  const { pod, sh } = await running({}, { linux: { security_context: { no_new_privs: true, seccomp: { profile_type: 'RuntimeDefault' }, namespace_options: { userns_options } } } });
+  const confined = 'NoNewPrivs:\t1\nSeccomp:\t2\n';
+  expect(await sh('grep -hE "^(NoNewPrivs|Seccomp):" /proc/1/status /proc/self/status')).toBe(confined + confined);
+  expect(await sh('unshare -m true')).toMatch(/not permitted/);
+  await stage.kubelet.removePod(pod);
+});
+
 test('what is logged and what users own is theirs, also for another user than root', async () => {
   const { kubelet } = stage;
   const pod = await kubelet.runPod(options());

@@ -27,3 +27,9 @@ export function checkSelinuxOptions(options: SELinuxOption__Output | null, field
   if (enabled) throw new BerthError('NOT_IMPLEMENTED', `${field}: SELinux labels are not there yet, and SELinux is on`);
   log.info({ field }, 'SELinux is off: its options have no effect');
 }
+
+/** The kubelet asks for new labels for nearly every volume, whatever the node: where labels mean something, that is noted. */
+export function noteRelabels(mounts: readonly { readonly selinux_relabel: boolean }[], enabled: boolean, log: Logger): void {
+  const count = mounts.filter((mount) => mount.selinux_relabel).length;
+  if (enabled && count > 0) log.warn({ count }, 'config.mounts: selinux_relabel has no effect: Berth gives no SELinux labels');
+}

@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { ContainerConfig__Output } from '../../cri-server/generated/runtime/v1/ContainerConfig.ts';
 import type { RuntimeHandlers } from '../../cri-server/handlers.ts';
 import type { CgroupWrite } from '../../cgroup/limits.ts';
@@ -24,7 +23,7 @@ import { containerMade } from '../events/announce.ts';
 import { failedName } from '../pod-sandbox/resources.ts';
 import { withCallerLost } from '../lost-caller.ts';
 import type { Container, Runtime, Sandbox } from '../runtime.ts';
-import { checkSelinuxOptions, hasSelinux } from '../selinux.ts';
+import { checkSelinuxOptions, hasSelinux, noteRelabels } from '../selinux.ts';
 import { mountedImages, prepareBundle } from './bundle-input.ts';
 import { superviseShim } from './exit.ts';
 import { makeVolumes, makeWritableLayer, releaseContainer, retainImages } from './resources.ts';
@@ -42,6 +41,7 @@ export function createContainer(runtime: Runtime): RuntimeHandlers['CreateContai
     const security = config.linux?.security_context ?? null;
     // A privileged container has no label of its own.
     if (security?.privileged === false) checkSelinuxOptions(security.selinux_options, 'config.linux.security_context.selinux_options', hasSelinux(), context.log);
+    noteRelabels(config.mounts, hasSelinux(), context.log);
     const sandbox = runtime.sandboxes.get(request.pod_sandbox_id, 'sandbox', 'SANDBOX_NOT_FOUND');
     requireReady(sandbox);
     requirePermitted(sandbox, config);
@@ -185,17 +185,10 @@ async function launch(runtime: Runtime, container: Container, signal: AbortSigna
   return status;
 }
 
-/**
- * What a shim that failed at once, before anybody listened, has left in its status.json. It stops listening
- * before it writes that, so it is given a moment.
- */
+/** What a shim that failed at once, before anybody listened, has left in its status.json: it writes that before it goes. */
 async function lastWord(stateDir: string): Promise<ShimStatus | undefined> {
-  for (let wait = 1; wait <= 64; wait *= 2) {
-    const status = await readShimStatus(stateDir);
-    if (status?.error !== undefined) return status;
-    await sleep(wait);
-  }
-  return undefined;
+  const status = await readShimStatus(stateDir);
+  return status?.error === undefined ? undefined : status;
 }
 
 /**
