@@ -236,6 +236,25 @@ static void test_launcher_death(struct world *world)
 	world_kill(world, &shim);
 }
 
+/* Whoever finds nobody listening any more finds the last state in status.json. */
+static void test_last_word(struct world *world)
+{
+	struct launch launch = { .script = "exit 3" };
+	struct peer shim;
+	int fd;
+
+	for (int round = 0; round < 20; round++) {
+		world_run(world, &launch, &shim);
+		while ((fd = peer_dial(world->state)) >= 0)
+			close(fd);
+		world_status(world, &message);
+		check("the last state is there", strcmp(message_text(&message, "state"), "exited") == 0 &&
+							 message_number(&message, "exitCode") == 3);
+		peer_close(&shim);
+		world_check_gone(world);
+	}
+}
+
 int main(void)
 {
 	static struct world world;
@@ -249,6 +268,7 @@ int main(void)
 	test_attach(&world);
 	test_terminal(&world);
 	test_deaf_client(&world);
+	test_last_word(&world);
 	test_abuse(&world);
 	test_launcher_death(&world);
 	message_free(&message);
