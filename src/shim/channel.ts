@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { BerthError } from '../errors/catalogue.ts';
-import { encodeFrame, FrameDecoder, messageType, parseControl, protocolVersion } from './protocol.ts';
+import { encodeFrame, encodeHeader, FrameDecoder, messageType, parseControl, protocolVersion } from './protocol.ts';
 import type { Frame, MessageType } from './protocol.ts';
 import { received } from './received-memory.ts';
 import { readNativeError } from './native-error.ts';
@@ -91,6 +91,16 @@ export class Channel {
   /** Sends a frame that has no reply (STDIN, RESIZE). False when the socket's buffer is full. */
   send(type: MessageType, requestId: number, payload: object): boolean {
     return this.#closed === undefined && this.#write(type, requestId, payload);
+  }
+
+  /** Like `send`, for at most 64 KiB of data, which are not copied: `written` is called when they are no longer needed. */
+  sendData(type: MessageType, requestId: number, bytes: Buffer, written: () => void): boolean {
+    if (this.#closed !== undefined) return false;
+    this.#stream.cork();
+    this.#stream.write(encodeHeader(type, requestId, bytes.length));
+    const more = this.#stream.write(bytes, written);
+    this.#stream.uncork();
+    return more;
   }
 
   /** Stops or resumes reading, so that a slow consumer slows the process at the other end. */

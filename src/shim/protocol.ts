@@ -59,12 +59,16 @@ export function encodeFrame(type: MessageType, requestId: number, payload: objec
   if (body.length > limitOf(type)) {
     throw new BerthError('SHIM_PROTOCOL', `a message of ${body.length} bytes is over the limit of ${limitOf(type)}`);
   }
-  const frame = Buffer.allocUnsafe(headerBytes + body.length);
-  frame.writeUInt32BE(body.length, 0);
-  frame.writeUInt32BE(requestId, 4);
-  frame.writeUInt8(type, 8);
-  body.copy(frame, headerBytes);
-  return frame;
+  return Buffer.concat([encodeHeader(type, requestId, body.length), body]);
+}
+
+/** What stands in front of a payload of this many bytes. */
+export function encodeHeader(type: MessageType, requestId: number, length: number): Buffer {
+  const header = Buffer.allocUnsafe(headerBytes);
+  header.writeUInt32BE(length, 0);
+  header.writeUInt32BE(requestId, 4);
+  header.writeUInt8(type, 8);
+  return header;
 }
 
 /** A part of a data frame that is worth handing out before the rest is there. */

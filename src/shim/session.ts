@@ -146,8 +146,7 @@ class Session implements ProcessSession {
     while (at < chunk.length && !this.#over) {
       const part = chunk.subarray(at, at + maxDataBytes);
       at += part.length;
-      const more = this.#channel.send(messageType.STDIN, this.#id, part);
-      usedUp(part);
+      const more = this.#channel.sendData(messageType.STDIN, this.#id, part, () => usedUp(part));
       if (more) continue;
       this.#pendingWrite = () => {
         this.#pendingWrite = undefined;
