@@ -108,7 +108,7 @@ static int open_file(int tree_fd, const char *path, uint64_t size, struct error 
 {
 	struct open_how how = {
 		.flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOATIME,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV,
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV,
 	};
 	struct stat status;
 	scope_fd int fd = (int)syscall(SYS_openat2, tree_fd, path, &how, sizeof(how));
