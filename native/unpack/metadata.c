@@ -137,8 +137,6 @@ int metadata_apply(const struct metadata *metadata, int fd, const char *path, bo
 
 	if ((!fresh || owned) && fchown(fd, metadata->uid, metadata->gid) < 0)
 		return tree_error(err, path, "cannot set its owner");
-	if ((!fresh || (metadata->mode & 07000) != 0) && fchmod(fd, metadata->mode) < 0)
-		return tree_error(err, path, "cannot set its mode");
 	for (const struct attribute *at = metadata->attributes; at != NULL; at = at->next) {
 		if (fsetxattr(fd, at->name, at->value, at->size, 0) < 0) {
 			int result = attribute_error(at, path, err);
@@ -146,6 +144,9 @@ int metadata_apply(const struct metadata *metadata, int fd, const char *path, bo
 				return result;
 		}
 	}
+	/* After the attributes: where an ACL and the mode differ, the mode counts, as with other runtimes. */
+	if ((!fresh || (metadata->mode & 07000) != 0 || metadata->attributes != NULL) && fchmod(fd, metadata->mode) < 0)
+		return tree_error(err, path, "cannot set its mode");
 	if (futimens(fd, metadata->times) < 0)
 		return tree_error(err, path, "cannot set its times");
 	return 0;
