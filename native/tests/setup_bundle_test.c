@@ -109,7 +109,6 @@ static void test_linux(void)
 		int code;
 		const char *message;
 	} cases[] = {
-		{ "\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ALLOW\"},", EOPNOTSUPP, "linux.seccomp: not supported" },
 		{ "\"maskedPaths\":[\"proc\"],", EINVAL, "linux.maskedPaths: \"proc\" is not an absolute path" },
 		{ "\"sysctl\":{\"kernel.core_pattern\":\"|/x\"},", EINVAL, "linux.sysctl.kernel.core_pattern: is not a sysctl of" },
 		{ "\"sysctl\":{\"net.ipv4.ip_forward\":\"1\\nkernel.core_pattern=x\"},", EINVAL, "holds a control character" },
