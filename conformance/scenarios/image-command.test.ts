@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFile, readdir, writeFile } from 'node:fs/promises';
+import { readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
@@ -82,6 +82,17 @@ describe('archives', () => {
       expect((await ok('ls', '--quiet')).trim().split('\n').sort()).toEqual([attributes().id, layered().id].sort());
       expect(await ok('verify')).not.toContain('BAD');
     }
+    await removeAll();
+  });
+
+  test('an archive goes into a pipe or a device, not in its place', async () => {
+    await stage.pull(stage.ref('busybox'));
+    const sink = path.join(await stage.directory('archives'), 'sink');
+    execFileSync('mknod', [sink, 'c', '1', '3']);
+    await ok('export', '--output', sink, stage.ref('busybox'));
+    expect((await stat(sink)).isCharacterDevice()).toBe(true);
+    const piped = await image('export', '--output', '-', stage.ref('busybox'));
+    expect(piped).toMatchObject({ code: 0, stdout: expect.stringContaining('oci-layout') as string });
     await removeAll();
   });
 

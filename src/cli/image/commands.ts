@@ -1,6 +1,6 @@
 /** The subcommands of `berth image`. */
 import { createReadStream } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
+import { open, rename, rm, stat } from 'node:fs/promises';
 import type { parseArgs } from 'node:util';
 import type { ExportResponse__Output } from '../../cri-server/generated/berth/v1/ExportResponse.ts';
 import type { ImportResponse__Output } from '../../cri-server/generated/berth/v1/ImportResponse.ts';
@@ -153,8 +153,14 @@ async function exportFile({ client, output, names, flags }: Invocation): Promise
   return 0;
 }
 
-/** Under its name there is the whole archive or none. */
+/** Under its name there is the whole archive or none. A device or a pipe is written to, never replaced. */
 async function writeWhole(target: string, pieces: AsyncIterable<object>): Promise<void> {
+  const there = await stat(target).catch(() => undefined);
+  if (there !== undefined && !there.isFile()) {
+    await using special = await open(target, 'w');
+    for await (const piece of pieces) await special.writeFile((piece as ExportResponse__Output).data);
+    return;
+  }
   const part = `${target}.part`;
   try {
     await using file = await open(part, 'wx', 0o600);
