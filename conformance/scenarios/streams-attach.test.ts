@@ -21,12 +21,12 @@ async function start(options: Omit<ContainerOptions, 'image'>): Promise<{ remove
 }
 
 /** Collects what comes, for waiting until it is there. */
-function watch(process: RemoteProcess): { sees: (wanted: string) => Promise<string> } {
+function watch(process: RemoteProcess): { seen: () => string; sees: (wanted: string) => Promise<string> } {
   let seen = '';
   process.stdout.on('data', (chunk: Buffer) => {
     seen += chunk.toString();
   });
-  return { sees: (wanted) => eventually(`"${wanted}" is shown`, async () => (seen.includes(wanted) ? seen : undefined)) };
+  return { seen: () => seen, sees: (wanted) => eventually(`"${wanted}" is shown`, async () => (seen.includes(wanted) ? seen : undefined)) };
 }
 
 test('several clients see the same, each may speak, and one that leaves is not missed', async () => {
@@ -34,6 +34,11 @@ test('several clients see the same, each may speak, and one that leaves is not m
   const wanted = { stdin: true };
   const [first, second] = [await overSpdy(await attachUrl(id, wanted), wanted), await overWebSocket(await attachUrl(id, wanted), wanted)];
   const screens = [watch(first), watch(second)];
+  // A client sees what is written once it is attached, and when that is, only its first sight tells.
+  await eventually('both clients are attached', async () => {
+    first.stdin.write('hello\n');
+    return screens.every((screen) => screen.seen().includes('got hello\n')) ? true : undefined;
+  });
   first.stdin.write('one\n');
   await Promise.all(screens.map((screen) => screen.sees('got one\n')));
   second.stdin.write('two\n');
@@ -79,11 +84,14 @@ test('a terminal can be attached to, resized and detached from', async () => {
 });
 
 test('a client that only looks holds nothing up, and sees the end', async () => {
-  const { id, remove } = await start({ command: ['sh', '-c', 'read line; echo "last words"'], stdin: true, stdin_once: true });
+  const command = ['sh', '-c', 'until read -t 1 line; do echo "waiting"; done; echo "last words"'];
+  const { id, remove } = await start({ command, stdin: true, stdin_once: true });
   const looking = await overWebSocket(await attachUrl(id, {}), {});
+  const screen = watch(looking);
+  await screen.sees('waiting\n');
   const speaking = await overSpdy(await attachUrl(id, { stdin: true, stdout: false }), { stdin: true, stdout: false });
   speaking.stdin.end('\n');
-  expect(await text(looking.stdout)).toBe('last words\n');
+  expect(await screen.sees('last words\n')).toMatch(/^(waiting\n)+last words\n$/);
   expect(JSON.parse(await looking.status)).toMatchObject({ status: 'Success' });
   await Promise.all([looking.closed, speaking.closed]);
   await remove();
