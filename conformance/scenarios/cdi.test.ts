@@ -74,3 +74,34 @@ test('an annotation asks for a device, too; a change of the spec counts for the 
   await expectCode(kubelet.create(pod, { name: 'four', ...absent }), 'INVALID_ARGUMENT', /config\.CDI_devices\[0\]\.name: there is no CDI device "acme\.com\/other=0".*other\.json/);
   await kubelet.removePod(pod);
 });
+
+const hooked = (hooks: string): string => `cdiVersion: "0.7.0"
+kind: acme.com/gpu
+devices:
+- name: "0"
+  containerEdits:
+    hooks:
+${hooks}`;
+
+test('hooks of a spec: one fills the root before the program is there, one runs inside before it; one that fails refuses the container', async () => {
+  const { cri, kubelet } = stage;
+  const pod = await kubelet.runPod();
+  const request = { image: stage.ref('busybox'), CDI_devices: [{ name: device }] };
+  const inHost = 'test -f config.json; cat > rootfs/etc/state; readlink /proc/self/ns/uts > rootfs/etc/uts; echo cache > rootfs/etc/ld.so.cache';
+  await rm(path.join(specs, 'dynamic'), { recursive: true, force: true });
+  await writeSpec('static/gpu.yaml', hooked(`    - {hookName: createContainer, path: /bin/sh, args: [sh, -ec, "cd ..; ${inHost}"], timeout: 30}
+    - {hookName: startContainer, path: /bin/sh, args: [sh, -c, "cat /etc/ld.so.cache > /etc/started"]}
+`));
+  const { status, lines } = await kubelet.runToEnd(pod, {
+    ...request,
+    name: 'hooked',
+    command: ['sh', '-c', 'cat /etc/started; grep -cF "$(readlink /proc/self/ns/uts)" /etc/uts; cat /etc/state'],
+  });
+  expect(lines.slice(0, 2).map(({ text }) => text)).toEqual(['cache', '1']);
+  expect(JSON.parse(lines[2]?.text ?? '')).toMatchObject({ id: status.id, status: 'creating', pid: expect.any(Number) as number });
+  await writeSpec('static/gpu.yaml', hooked('    - {hookName: createContainer, path: /bin/sh, args: [sh, -c, "echo no such card >&2; exit 3"]}\n'));
+  await expectCode(kubelet.create(pod, { ...request, name: 'failing', command: ['true'] }), 'INTERNAL', /hook \/bin\/sh: exited with 3: no such card/);
+  const { containers } = await cri.call('ListContainers', {});
+  expect(containers.map((container) => container.id)).toEqual([status.id]);
+  await kubelet.removePod(pod);
+});

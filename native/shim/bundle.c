@@ -49,7 +49,8 @@ static int read_config(struct bundle *bundle, const char *file, struct error *er
 	if (ret < 0)
 		return ret;
 	if ((ret = bundle_read_root(bundle, &top, err)) == 0 && (ret = bundle_read_process(bundle, &top, err)) == 0 &&
-	    (ret = bundle_read_mounts(bundle, &top, err)) == 0 && (ret = bundle_read_linux(bundle, &top, err)) == 0)
+	    (ret = bundle_read_mounts(bundle, &top, err)) == 0 && (ret = bundle_read_linux(bundle, &top, err)) == 0 &&
+	    (ret = bundle_read_hooks(bundle, &top, err)) == 0)
 		ret = check_whole(bundle, &top, err);
 	json_decref(top.object);
 	return ret;

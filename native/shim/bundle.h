@@ -52,6 +52,7 @@ struct process_spec {
 };
 
 struct overlay_spec;
+struct hooks;
 
 enum mount_kind { MOUNT_BIND, MOUNT_FILESYSTEM, MOUNT_CGROUP, MOUNT_IMAGE };
 
@@ -144,6 +145,7 @@ struct bundle {
 	bool stdin_once;
 	struct overlay_spec *overlay;
 	struct user_policy *user;
+	struct hooks *hooks; /* hooks.h; NULL: none */
 };
 
 #endif

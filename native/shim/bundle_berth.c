@@ -108,8 +108,7 @@ int bundle_read_root(struct bundle *bundle, const struct fields *top, struct err
 	struct fields fields = *top;
 	int ret;
 
-	if ((ret = field_refuse(top, "hooks", err)) < 0 ||
-	    (ret = field_string(top, "hostname", OPTIONAL, &bundle->hostname, err)) < 0 ||
+	if ((ret = field_string(top, "hostname", OPTIONAL, &bundle->hostname, err)) < 0 ||
 	    (ret = field_string(top, "domainname", OPTIONAL, &bundle->domainname, err)) < 0 ||
 	    (ret = field_object(top, "root", OPTIONAL, &fields.object, err)) < 0)
 		return ret;

@@ -10,7 +10,9 @@ int bundle_read_mounts(struct bundle *bundle, const struct fields *top, struct e
 int bundle_read_linux(struct bundle *bundle, const struct fields *top, struct error *err);
 /* Of `linux`; berth.json has been read. */
 int bundle_read_resources(struct bundle *bundle, const struct fields *parent, struct error *err);
-/* root, hostname, domainname, and what is refused at the top of config.json. */
+/* hooks, and what they are told; root has been read */
+int bundle_read_hooks(struct bundle *bundle, const struct fields *top, struct error *err);
+/* root, hostname and domainname */
 int bundle_read_root(struct bundle *bundle, const struct fields *top, struct error *err);
 /* berth.json */
 int bundle_read_berth(struct bundle *bundle, const struct fields *top, struct error *err);

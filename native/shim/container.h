@@ -16,6 +16,7 @@ struct container {
 	int console_fd;    /* the terminal's slave side, -1: none */
 	int console_mount; /* a detached mount of it, for /dev/console; -1: none */
 	int *sources;      /* one detached mount per bind mount, -1 for others */
+	int hooks;         /* to the process that runs hooks, -1: none */
 	bool own_dev;      /* /dev is the container's own, to be filled; not a directory of the host */
 	bool foreign_formats; /* the host has binfmt_misc entries, so any file may be a program */
 };

@@ -20,17 +20,23 @@ static void close_report(struct init *init)
 	watch_close(&init->shim->loop, &init->report);
 }
 
-static void reply_started(struct init *init)
+void init_answer_start(struct init *init)
 {
 	struct shim *shim = init->shim;
 
-	shim->status.started_at = status_now();
-	shim_set_state(shim, STATE_RUNNING, "started");
 	if (init->starter != NULL)
 		channel_send_json(&init->starter->channel, init->start_id, MESSAGE_OK,
 				  json_pack("{s:i, s:o}", "pid", (int)init->pid, "startedAt",
 					    status_time(shim->status.started_at)));
 	init->starter = NULL;
+}
+
+static void take_start(struct init *init)
+{
+	init->shim->status.started_at = status_now();
+	shim_set_state(init->shim, STATE_RUNNING, "started");
+	if (!hooks_pending(init->shim, HOOK_POSTSTART))
+		init_answer_start(init);
 }
 
 static void take_failure(struct init *init, const struct error *err)
@@ -69,7 +75,7 @@ static void take_report(struct init *init)
 		close_report(init);
 		/* Closed by exec, if START was given; else by death, which the pidfd tells. */
 		if (shim->status.state == STATE_CREATED && init->start < 0)
-			reply_started(init);
+			take_start(init);
 	}
 }
 
@@ -109,7 +115,8 @@ static void exit_ready(struct watch *watch, uint32_t events)
 	while (init->report.fd >= 0)
 		take_report(init);
 	note_silent_death(init, shim->status.exit_code, shim->status.signal);
-	if (init->starter != NULL) {
+	/* Once it ran, START waits for hooks alone. */
+	if (init->starter != NULL && shim->status.state != STATE_RUNNING) {
 		error_set(&gone, ESRCH, "exec", "", "the container was killed before it started");
 		take_failure(init, &gone);
 	}
@@ -223,13 +230,16 @@ static int open_stdio(struct shim *shim, struct error *err)
 static int start_init(struct shim *shim, struct child_pipe *report, struct child_pipe *start, struct error *err)
 {
 	struct launch_request request = { .bundle = shim->bundle, .cgroup = shim->cgroup, .stdio = &shim->init.stdio,
-					  .report = report->writer, .start = start->reader };
+					  .report = report->writer, .start = start->reader,
+					  .hooks = shim->init.hook_runner.creation };
 	struct launch launch;
 	int result = launch_init(&request, &launch, err);
 
 	if (result < 0)
 		return result;
 	shim->init.pid = shim->status.pid = launch.pid;
+	hook_runner_born(&shim->init.hook_runner, launch.pid);
+	hooks_watch(shim);
 	shim->init.maps = launch.maps;
 	shim->init.exit.fd = launch.pidfd;
 	shim->init.builder.fd = launch.builder;
@@ -245,6 +255,7 @@ int init_create(struct shim *shim, struct error *err)
 
 	result = result < 0 ? result : child_pipe_open(&report, true, err);
 	result = result < 0 ? result : child_pipe_open(&start, false, err);
+	result = result < 0 ? result : hook_runner_begin(shim->bundle, &shim->init.hook_runner, err);
 	result = result < 0 ? result : bundle_join_before_clone(shim->bundle, err);
 	result = result < 0 ? result : start_init(shim, &report, &start, err);
 	child_pipe_close(&report);

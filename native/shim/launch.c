@@ -33,14 +33,15 @@ __attribute__((noreturn)) static void be_init(const struct launch_request *reque
 	const struct bundle *bundle = request->bundle;
 	const struct stdio *stdio = request->stdio;
 	/* The terminal is kept beside descriptor 0 because it is also to be /dev/console. */
-	int keep[4] = { request->report, request->start, stdio->terminal ? stdio->child[0] : -1, handover };
+	int keep[5] = { request->report, request->start, stdio->terminal ? stdio->child[0] : -1, handover,
+			handover < 0 ? request->hooks : -1 };
 	struct report report = { 0 };
 	struct error err;
 	char byte;
 	int ret;
 
-	child_enter(stdio, keep, 4, bundle);
-	ret = handover < 0 ? setup_container(bundle, keep[2], &report.result, &err) :
+	child_enter(stdio, keep, 5, bundle);
+	ret = handover < 0 ? setup_container(bundle, keep[2], keep[4], &report.result, &err) :
 			     setup_in_user_namespace(bundle, stdio->terminal, keep[3], &report.result, &err);
 	if (ret < 0)
 		child_fail(keep[0], &err);
@@ -94,10 +95,11 @@ static void run_init(void *context)
 __attribute__((noreturn)) static void be_builder(const struct birth *birth)
 {
 	const struct stdio *stdio = birth->request->stdio;
-	int keep[4] = { birth->handover[1], birth->user_namespace, birth->init, stdio->terminal ? stdio->child[0] : -1 };
+	int keep[BUILDER_FDS] = { birth->handover[1], birth->user_namespace, birth->init,
+				  stdio->terminal ? stdio->child[0] : -1, birth->request->hooks };
 
 	spawn_reset_signals();
-	if (spawn_keep_descriptors(keep, 4) < 0)
+	if (spawn_keep_descriptors(keep, BUILDER_FDS) < 0)
 		_exit(1);
 	_exit(setup_build(birth->request->bundle, birth->maps, keep));
 }

@@ -22,6 +22,7 @@ struct launch_request {
 	int cgroup;               /* to be born in; -1: the shim's */
 	const struct stdio *stdio;
 	int report;               /* for struct report: when it stands ready, and on failure */
+	int hooks;                /* to the process that runs hooks (struct hook_runner's `creation`); -1: none */
 	int start;                /* a byte read here lets it execute; -1: at once, and nothing is reported but failure */
 };
 

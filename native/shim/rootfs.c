@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
@@ -10,8 +12,27 @@
 #include "overlay.h"
 #include "../common/scope.h"
 
+/*
+ * Where the root is attached: over the bundle, which is there anyway. Hooks have to find both, so with them it is
+ * over root.path.
+ */
+static int open_place(const struct container *container, char path[PATH_MAX], struct error *err)
+{
+	const struct bundle *bundle = container->bundle;
+	const char *root = bundle->hooks == NULL ? "." : bundle->root_path;
+	int fd = openat(container->directory_fd, root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return error_errno(err, "rootfs", root, "cannot open the directory to attach the root to");
+	if (bundle->hooks == NULL || root[0] == '/')
+		snprintf(path, PATH_MAX, "%s", bundle->hooks == NULL ? bundle->directory : root);
+	else
+		snprintf(path, PATH_MAX, "%s/%s", bundle->directory, root);
+	return fd;
+}
+
 /* A directory given by root.path: taken with the mounts below it, propagation as asked for, else private. */
-static int attach_directory(struct container *container, struct error *err)
+static int attach_directory(struct container *container, int place, struct error *err)
 {
 	const struct bundle *bundle = container->bundle;
 	unsigned int flags = bundle->root_propagation == 0 || bundle->root_propagation_tree ? AT_RECURSIVE : 0;
@@ -28,7 +49,7 @@ static int attach_directory(struct container *container, struct error *err)
 		attributes.propagation = MS_PRIVATE;
 	if (mount_setattr(tree, "", AT_EMPTY_PATH | flags, &attributes, sizeof(attributes)) < 0)
 		return error_errno(err, "rootfs", bundle->root_path, "cannot set the propagation");
-	ret = filesystem_attach(tree, container->directory_fd);
+	ret = filesystem_attach(tree, place);
 	if (ret < 0) {
 		errno = -ret;
 		return error_errno(err, "rootfs", bundle->root_path, "cannot attach the root directory");
@@ -40,7 +61,8 @@ static int attach_directory(struct container *container, struct error *err)
 int rootfs_attach(struct container *container, struct error *err)
 {
 	const struct bundle *bundle = container->bundle;
-	scope_fd int lowest = -1;
+	char path[PATH_MAX];
+	scope_fd int lowest = -1, place = -1;
 
 	/*
 	 * Nothing that is mounted from here on reaches the host; what the host unmounts meanwhile does not
@@ -48,11 +70,13 @@ int rootfs_attach(struct container *container, struct error *err)
 	 */
 	if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
 		return error_errno(err, "rootfs", "/", "cannot leave the host's mount propagation");
+	place = open_place(container, path, err);
+	if (place < 0)
+		return place;
 	if (bundle->overlay == NULL)
-		return attach_directory(container, err);
+		return attach_directory(container, place, err);
 	/* The layers below it go with the host's root. */
-	container->root_fd = overlay_attach(bundle->overlay, container->user_namespace, bundle->directory,
-					    container->directory_fd, &lowest, err);
+	container->root_fd = overlay_attach(bundle->overlay, container->user_namespace, path, place, &lowest, err);
 	return container->root_fd < 0 ? container->root_fd : 0;
 }
 

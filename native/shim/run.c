@@ -15,6 +15,7 @@
 
 #include "../common/scope.h"
 #include "child.h"
+#include "hooks.h"
 #include "input.h"
 #include "launch.h"
 #include "leaf.h"
@@ -27,6 +28,8 @@ struct run {
 	struct loop loop;
 	struct bundle *bundle;
 	int cgroup;
+	struct hook_runner hooks;
+	pid_t pid;
 	struct stdio stdio;
 	struct watch exit;     /* pidfd */
 	int builder;           /* pidfd, -1: none */
@@ -191,9 +194,13 @@ static int start(struct run *run, int *report_fd, struct error *err)
 	int result = child_pipe_open(&report, false, err);
 
 	request.report = report.writer;
+	result = result < 0 ? result : hook_runner_begin(run->bundle, &run->hooks, err);
+	request.hooks = run->hooks.creation;
 	result = result < 0 ? result : bundle_join_before_clone(run->bundle, err);
 	result = result < 0 ? result : launch_init(&request, &launch, err);
 	if (result == 0) {
+		run->pid = launch.pid;
+		hook_runner_born(&run->hooks, run->pid);
 		run->exit = (struct watch){ .fd = launch.pidfd, .ready = exit_ready };
 		run->builder = launch.builder;
 		free(launch.maps);
@@ -201,6 +208,21 @@ static int start(struct run *run, int *report_fd, struct error *err)
 	}
 	child_pipe_close(&report);
 	return result;
+}
+
+static void tell(const struct error *err)
+{
+	fprintf(stderr, "berth-shim: %s%s%s: %s\n", err->step, *err->path ? " " : "", err->path, err->message);
+}
+
+/* Those whose failure is only told of. */
+static void run_hooks(struct run *run, enum hook_stage stage, pid_t init)
+{
+	struct error err;
+
+	hook_runner_ask(&run->hooks, stage, init);
+	while (hook_runner_answer(&run->hooks, &err) == HOOK_FAILED)
+		tell(&err);
 }
 
 /* Blocks until the program has taken over: there is nothing else to do before. */
@@ -240,21 +262,24 @@ static int bring_up(struct run *run, const char *directory, struct error *err)
 	result = result < 0 ? result : await_start(run, report_fd, err);
 	if (result < 0)
 		return result;
+	run_hooks(run, HOOK_POSTSTART, run->pid);
 	result = watch_terminal(run, err);
 	return result < 0 ? result : watch_set(&run->loop, &run->exit, EPOLLIN);
 }
 
 int run_main(const char *directory)
 {
-	struct run run = { .cgroup = -1, .exit.fd = -1, .builder = -1 };
+	struct run run = { .cgroup = -1, .hooks = HOOK_RUNNER_NONE, .exit.fd = -1, .builder = -1 };
 	struct error err;
 	int result = bring_up(&run, directory, &err);
 
 	result = result < 0 ? result : loop_run(&run.loop, &err);
 	if (run.raw)
 		tcsetattr(STDIN_FILENO, TCSANOW, &run.cooked);
+	run_hooks(&run, HOOK_POSTSTOP, 0);
+	hook_runner_end(&run.hooks);
 	if (result < 0) {
-		fprintf(stderr, "berth-shim: %s%s%s: %s\n", err.step, *err.path ? " " : "", err.path, err.message);
+		tell(&err);
 		return SETUP_FAILED;
 	}
 	return run.exit_code;

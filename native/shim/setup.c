@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -17,6 +18,7 @@
 #include "descriptors.h"
 #include "devices.h"
 #include "environment.h"
+#include "hooks.h"
 #include "masks.h"
 #include "mounts.h"
 #include "namespaces.h"
@@ -71,6 +73,7 @@ void setup_release(struct container *container)
 	scope_close_fd(&container->root_fd);
 	scope_close_fd(&container->proc_fd);
 	scope_close_fd(&container->console_mount);
+	scope_close_fd(&container->hooks);
 }
 
 int setup_check_command(const struct bundle *bundle, const struct resolved_user *user, bool any_format,
@@ -92,13 +95,14 @@ int setup_root(struct container *container, struct setup_result *result, struct 
 	if (container->directory_fd < 0)
 		return error_errno(err, "bundle", bundle->directory, "cannot open the bundle");
 	container->foreign_formats = host_has_foreign_formats();
-	if ((ret = build_root(container, err)) < 0 ||
+	if ((ret = build_root(container, err)) < 0 || (ret = hooks_of_creation(bundle, container->hooks, err)) < 0 ||
 	    (ret = user_resolve(bundle, container->root_fd, &result->user, err)) < 0)
 		return ret;
 	return enter_root(container, err);
 }
 
-int setup_container(const struct bundle *bundle, int console_fd, struct setup_result *result, struct error *err)
+int setup_container(const struct bundle *bundle, int console_fd, int hooks, struct setup_result *result,
+		    struct error *err)
 {
 	struct container container = {
 		.bundle = bundle,
@@ -108,6 +112,7 @@ int setup_container(const struct bundle *bundle, int console_fd, struct setup_re
 		.console_fd = console_fd,
 		.console_mount = -1,
 		.user_namespace = -1,
+		.hooks = hooks,
 	};
 	int ret;
 
@@ -133,11 +138,16 @@ int setup_container(const struct bundle *bundle, int console_fd, struct setup_re
 
 int setup_finish(const struct bundle *bundle, const struct setup_result *result, struct error *err)
 {
+	/* With the container's powers and no more: its programs could meddle with what runs there. */
+	struct hook_scene scene = { .bundle = bundle, .stage = HOOK_START_CONTAINER, .pid = getpid(), .namespaces = -1,
+				    .abort = -1 };
 	char path[4096];
 	char **env;
 	int ret;
 
-	if ((ret = environment_make(&bundle->process, &result->user, bundle->process.terminal, &env, err)) < 0 ||
+	signal(SIGPIPE, SIG_IGN); /* hooks that do not read their input */
+	if ((ret = hooks_run(&scene, err)) < 0 ||
+	    (ret = environment_make(&bundle->process, &result->user, bundle->process.terminal, &env, err)) < 0 ||
 	    (ret = command_find(bundle->process.args[0], env, true, path, err)) < 0)
 		return ret;
 	become_ready_to_execute();

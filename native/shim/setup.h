@@ -60,17 +60,18 @@ struct setup_result {
 /*
  * Runs in the cloned child, as the container's init to be. Standard descriptors 0 to 2 are already the
  * container's (with a terminal: `console_fd` is the slave side, also to appear as /dev/console; else
- * -1). Of the others, files, directories and everything from 64 on are closed here, so the caller's report
+ * -1). `hooks` leads to the process that runs hooks, -1 where the bundle has none. Of the others, files, directories and everything from 64 on are closed here, so the caller's report
  * and start channels are pipes or sockets below that.
  *
  * On return the process is in its root and has become the container's: its user, capabilities, limits and
  * working directory are taken and there is no way back, so that what the kernel refuses is an error of
  * create. What is left to do before setup_finish needs no privilege. On failure the process exits.
  */
-int setup_container(const struct bundle *bundle, int console_fd, struct setup_result *result, struct error *err);
+int setup_container(const struct bundle *bundle, int console_fd, int hooks, struct setup_result *result,
+		    struct error *err);
 
 /*
- * The last step, after START: looks the program up once more, resets signals, marks every descriptor but the
+ * The last step, after START: runs the hooks of startContainer, looks the program up once more, resets signals, marks every descriptor but the
  * standard ones to be closed, and executes. Returns only on failure.
  */
 int setup_finish(const struct bundle *bundle, const struct setup_result *result, struct error *err);

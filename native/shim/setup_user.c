@@ -56,7 +56,7 @@ static int build(struct container *container, int init, struct handover *handove
 	return ret < 0 ? ret : copy_mounts(container->user_namespace, own_namespaces, err);
 }
 
-int setup_build(const struct bundle *bundle, const struct idmaps *maps, const int fds[4])
+int setup_build(const struct bundle *bundle, const struct idmaps *maps, const int fds[BUILDER_FDS])
 {
 	struct container container = {
 		.bundle = bundle,
@@ -67,6 +67,7 @@ int setup_build(const struct bundle *bundle, const struct idmaps *maps, const in
 		.console_mount = -1,
 		.user_namespace = fds[BUILDER_USER_NAMESPACE],
 		.maps = maps,
+		.hooks = fds[BUILDER_HOOKS],
 	};
 	struct handover handover = { 0 };
 	scope_fd int mounts = -1;

@@ -139,7 +139,8 @@ void shim_maybe_finish(struct shim *shim)
 			timer_set(&shim->loop, &shim->drain, DRAIN_MS);
 		return;
 	}
-	finish(shim);
+	if (!hooks_pending(shim, HOOK_POSTSTOP))
+		finish(shim);
 }
 
 static void drain_over(struct timer *timer)
@@ -212,7 +213,7 @@ static void shim_init(struct shim *shim, const char *id, int state_directory)
 	shim->cgroup = -1;
 	shim->log.fd = -1;
 	shim->listener.fd = -1;
-	shim->init = (struct init){ .shim = shim, .exit.fd = -1, .builder.fd = -1, .report.fd = -1, .start = -1, .in.watch.fd = -1, .out.watch.fd = -1, .err.watch.fd = -1 };
+	shim->init = (struct init){ .shim = shim, .exit.fd = -1, .builder.fd = -1, .report.fd = -1, .start = -1, .in.watch.fd = -1, .out.watch.fd = -1, .err.watch.fd = -1, .hook_runner = HOOK_RUNNER_NONE, .hooks.fd = -1 };
 	stdio_init(&shim->init.stdio);
 	shim->drain.fire = drain_over;
 	shim->linger.fire = linger_over;

@@ -4,6 +4,7 @@
 
 #include "../common/channel.h"
 #include "../common/idmap.h"
+#include "hooks.h"
 #include "input.h"
 #include "log.h"
 #include "setup.h"
@@ -42,6 +43,9 @@ struct init {
 	struct input in;
 	struct client *starter; /* who waits for START's reply */
 	uint32_t start_id;
+	struct hook_runner hook_runner;
+	struct watch hooks;     /* its answers; the descriptor is the runner's `requests` */
+	bool hooks_asked[HOOK_STAGE_COUNT], hooks_done[HOOK_STAGE_COUNT];
 };
 
 struct shim {
@@ -89,11 +93,18 @@ void shim_count_losses(struct shim *shim);
 /* init_process.c */
 int init_create(struct shim *shim, struct error *err);
 int init_start(struct shim *shim, struct client *client, uint32_t id, struct error *err);
+/* What START asked for has come to pass. */
+void init_answer_start(struct init *init);
 int init_kill(struct shim *shim, int signal, bool all, struct error *err);
 /* The output and input ended or are given up. */
 bool init_streams_ended(const struct shim *shim);
 void init_bound_streams(struct shim *shim);
 void init_drop_streams(struct shim *shim);
+
+/* hook_stages.c */
+void hooks_watch(struct shim *shim);
+/* Asks for the hooks of HOOK_POSTSTART or HOOK_POSTSTOP, once. True as long as they are not over. */
+bool hooks_pending(struct shim *shim, enum hook_stage stage);
 
 /* client.c */
 void clients_listen(struct shim *shim, int socket);

@@ -146,8 +146,14 @@ static void test_linux(void)
 	what.top = "\"hostname\":\"x\",";
 	expect_refusal(&what, "config.json", EINVAL, "hostname: needs a uts namespace");
 	what.namespaces = NULL;
-	what.top = "\"hooks\":{\"prestart\":[{\"path\":\"/bin/x\"}]},";
-	expect_refusal(&what, "config.json", EOPNOTSUPP, "hooks: not supported");
+	what.top = "\"hooks\":{\"prestart\":[{\"path\":\"bin/x\"}]},";
+	expect_refusal(&what, "config.json", EINVAL, "hooks.prestart[0].path: must be an absolute path");
+	what.top = "\"hooks\":{\"poststop\":[{\"path\":\"/x\"},{\"path\":\"/x\",\"timeout\":0}]},";
+	expect_refusal(&what, "config.json", EINVAL, "hooks.poststop[1].timeout: must be");
+	what.top = "\"hooks\":{\"createRuntime\":{}},";
+	expect_refusal(&what, "config.json", EINVAL, "hooks.createRuntime: must be an array");
+	what.top = "\"hooks\":{\"startContainer\":[7]},";
+	expect_refusal(&what, "config.json", EINVAL, "hooks.startContainer[0]: must be an object");
 }
 
 static void test_berth(void)

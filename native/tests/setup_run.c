@@ -161,7 +161,7 @@ static int launch(const struct bundle *bundle, const struct streams *streams, bo
 	struct stdio stdio = { .terminal = terminal,
 			       .child = { terminal ? streams->terminal[1] : null, streams->output[1], streams->output[1] } };
 	struct launch_request request = { .bundle = bundle, .cgroup = -1, .stdio = &stdio, .report = streams->report[1],
-					  .start = streams->go[0] };
+					  .start = streams->go[0], .hooks = -1 };
 	int ret = launch_init(&request, launched, err);
 
 	close(null);

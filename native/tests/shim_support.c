@@ -86,7 +86,7 @@ void world_create(struct world *world, const struct launch *launch, struct peer 
 {
 	struct setup_case what = { .script = launch->script, .args = launch->args, .terminal = launch->terminal,
 				   .namespaces = launch->namespaces, .process = launch->process,
-				   .linux_members = launch->linux_members };
+				   .linux_members = launch->linux_members, .top = launch->top };
 
 	/* A fresh one each time: what was killed by cgroup.kill once takes no clone any more (docs/shim-protocol.md). */
 	snprintf(world->cgroup, sizeof(world->cgroup), "%s/c%u", world->base_cgroup, ++world->count);

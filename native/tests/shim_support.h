@@ -27,6 +27,7 @@ struct launch {
 	const char *namespaces;  /* JSON array; NULL: all of its own */
 	const char *process;     /* as in setup_case */
 	const char *linux_members;
+	const char *top;
 	bool terminal, with_stdin, stdin_once;
 };
 

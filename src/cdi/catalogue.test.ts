@@ -101,12 +101,10 @@ test('what Berth cannot do is refused with the device that needs it, not with th
     { name: 'a', containerEdits: { intelRdt: { closID: 'x' } } },
     { name: 'b', containerEdits: { netDevices: [{ hostInterfaceName: 'eth7', name: 'net1' }] } },
     { name: 'c', containerEdits: { env: ['GPU=c'] } },
-    { name: 'd', containerEdits: { hooks: [{ hookName: 'createContainer', path: '/usr/bin/hook' }] } },
   ];
   await writeFile(join(low(), 'x.json'), spec('', '', { cdiVersion: '1.1.0', devices }));
   await expect(envOf('acme.com/gpu=a')).rejects.toMatchObject(refusal('needs intelRdt'));
   await expect(envOf('acme.com/gpu=b')).rejects.toMatchObject(refusal('needs netDevices'));
-  await expect(envOf('acme.com/gpu=d')).rejects.toMatchObject(refusal('needs hooks'));
   expect(await envOf('acme.com/gpu=c')).toEqual(['GPU=c']);
 });
 

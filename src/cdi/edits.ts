@@ -62,7 +62,7 @@ export function parseEdits(fields: Fields): ContainerEdits {
     mounts: fields.objects('mounts').map(parseMount),
     hooks: fields.objects('hooks').map(parseHook),
     additionalGids: fields.integers('additionalGids', 0, maxId),
-    unsupported: ['hooks', 'intelRdt', 'netDevices'].filter((key) => fields.has(key)),
+    unsupported: ['intelRdt', 'netDevices'].filter((key) => fields.has(key)),
   };
   fields.end();
   return edits;

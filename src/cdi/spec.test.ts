@@ -29,7 +29,7 @@ test('everything that a spec may say is read', () => {
     mounts: [{ hostPath: '/h', containerPath: '/c', options: ['ro'], type: 'none' }],
     hooks: [{ hookName: 'poststop', path: '/bin/h', args: ['h', '-v'], env: ['X='], timeout: 3 }],
     additionalGids: [44],
-    unsupported: ['hooks'],
+    unsupported: [],
   });
 });
 

@@ -26,7 +26,10 @@ export function readNativeError(value: Record<string, unknown>): NativeError {
   };
 }
 
-/** Steps that fail because of what the request asked for rather than because of the machine. */
+/**
+ * Steps that fail because of what the request asked for rather than because of the machine. Not `hook`: hooks are the
+ * node's own, and the request knows nothing of them.
+ */
 const requestSteps: ReadonlySet<string> = new Set(['mount', 'log', 'command', 'cwd', 'user', 'sysctl', 'rlimit', 'device', 'mask', 'readonly', 'exec', 'apparmor']);
 
 /** Of those, the errnos that say that the named thing is absent or unusable. */

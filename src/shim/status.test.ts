@@ -49,6 +49,8 @@ test.each([
   ['exec', 'ESRCH', 'CONTAINER_WRONG_STATE'],
   ['clone', 'ENOENT', 'CONTAINER_SETUP_FAILED'],
   ['pivot', 'EINVAL', 'CONTAINER_SETUP_FAILED'],
+  ['hook', '', 'CONTAINER_SETUP_FAILED'],
+  ['hook', 'ETIMEDOUT', 'CONTAINER_SETUP_FAILED'],
   ['log', 'ENOSPC', 'DISK_FULL'],
   ['rootfs', 'EDQUOT', 'DISK_FULL'],
 ])('step %s with %s is %s', (step, errnoName, code) => {

@@ -98,10 +98,22 @@ test('what CDI devices bring is in the bundle', () => {
       { hostPath: '/run/gpu', containerPath: '/dev/shm', type: 'none', options: ['rbind'] },
     ],
     additionalGids: [0, 44],
+    hooks: [
+      { hookName: 'createContainer' as const, path: '/usr/bin/ldcache', args: ['ldcache', '--all'], env: ['A=b'], timeout: 5 },
+      { hookName: 'poststop' as const, path: '/usr/bin/release', args: [], env: [], timeout: undefined },
+      { hookName: 'createContainer' as const, path: '/usr/bin/second', args: [], env: [], timeout: undefined },
+    ],
   };
   const oci = ociConfig(input({ edits })) as { process: { env: string[] }; mounts: { destination: string }[] };
   expect(oci.process.env).toEqual(['PATH=/gpu/bin', 'HOSTNAME=h', 'GPU=0']);
   expect(oci.mounts).toContainEqual({ destination: '/usr/lib/gpu', type: 'bind', source: '/usr/lib/gpu', options: ['bind', 'ro', 'nosuid'] });
   expect(oci.mounts.filter(({ destination }) => destination === '/dev/shm')).toEqual([{ destination: '/dev/shm', type: 'none', source: '/run/gpu', options: ['rbind'] }]);
+  expect(oci).toMatchObject({
+    hooks: {
+      createContainer: [{ path: '/usr/bin/ldcache', args: ['ldcache', '--all'], env: ['A=b'], timeout: 5 }, { path: '/usr/bin/second' }],
+      poststop: [{ path: '/usr/bin/release' }],
+    },
+  });
+  expect(ociConfig(input())).not.toHaveProperty('hooks');
   expect(berthConfig(input({ edits }))).toMatchObject({ user: { supplementalGroups: [44] } });
 });

@@ -6,7 +6,7 @@ import type { LinuxContainerSecurityContext__Output } from '../../cri-server/gen
 import type { StoredContainerConfig } from '../../state/container.ts';
 import type { ContainerConfinement } from '../security/confinement.ts';
 import { capabilitySets } from './capabilities.ts';
-import { withCdiMounts } from './cdi.ts';
+import { ociHooks, withCdiMounts } from './cdi.ts';
 import type { ContainerDevices } from './devices.ts';
 import { containerMounts, rootPropagation } from './mounts.ts';
 import type { MountContext } from './mounts.ts';
@@ -80,6 +80,7 @@ export function ociConfig(input: BundleInput): object {
     },
     root: { path: 'rootfs', readonly: readonlyRoot },
     mounts: withCdiMounts(containerMounts(config.mounts, { ...input.mounts, privileged, readonlyRoot }), input.edits.mounts),
+    ...ociHooks(input.edits.hooks),
     annotations: { 'io.kubernetes.cri.container-name': config.metadata?.name ?? '' },
     linux: {
       cgroupsPath: input.cgroup.relative,

@@ -1,6 +1,7 @@
 import { annotatedDevices } from '../../cdi/annotations.ts';
 import type { DeviceRequest } from '../../cdi/catalogue.ts';
-import type { CdiMount } from '../../cdi/edits.ts';
+import { hookNames } from '../../cdi/edits.ts';
+import type { CdiHook, CdiMount, HookName } from '../../cdi/edits.ts';
 import type { StoredContainerConfig } from '../../state/container.ts';
 import type { OciMount } from './oci-mount.ts';
 
@@ -21,6 +22,31 @@ export function withCdiMounts(mounts: readonly OciMount[], added: readonly CdiMo
   }
   const depth = ({ destination }: OciMount) => destination.split('/').filter((part) => part !== '').length;
   return [...byDestination.values()].toSorted((a, b) => depth(a) - depth(b));
+}
+
+/** One of the OCI runtime spec's `hooks`. */
+export interface OciHook {
+  readonly path: string;
+  readonly args?: readonly string[];
+  readonly env?: readonly string[];
+  /** Seconds. */
+  readonly timeout?: number;
+}
+
+/** `hooks` of config.json, each stage in the order of the specs; nothing where there are none. */
+export function ociHooks(hooks: readonly CdiHook[]): { readonly hooks?: Partial<Record<HookName, readonly OciHook[]>> } {
+  if (hooks.length === 0) return {};
+  const stages = hookNames.map((name) => [name, hooks.filter(({ hookName }) => hookName === name).map(toOciHook)] as const);
+  return { hooks: Object.fromEntries(stages.filter(([, list]) => list.length > 0)) };
+}
+
+function toOciHook({ path, args, env, timeout }: CdiHook): OciHook {
+  return {
+    path,
+    ...(args.length === 0 ? {} : { args }),
+    ...(env.length === 0 ? {} : { env }),
+    ...(timeout === undefined ? {} : { timeout }),
+  };
 }
 
 /** Without a type it can only be a bind: every mount of a CDI spec has a path on the node. */
