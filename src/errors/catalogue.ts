@@ -137,7 +137,9 @@ export function invalidField(field: string, problem: string): BerthError {
  */
 export function wrapError(attempted: string, cause: unknown, fallback: ErrorCode = 'INTERNAL'): BerthError {
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return new BerthErrorWrap(codeOf(cause) ?? fallback, `${attempted}: ${reason}`, cause);
+  const message = `${attempted}: ${reason}`;
+  const code = codeOf(cause) ?? fallback;
+  return cause instanceof BerthError ? new BerthErrorWrap(code, message, cause) : new BerthError(code, message, { cause });
 }
 
 /** A wrap whose message already carries the inner remedy. */
