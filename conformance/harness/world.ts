@@ -44,10 +44,17 @@ const setUp = (pid: boolean): string => [
   pid ? 'set +e; "$@"; exit $?' : 'exec "$@"',
 ].join('\n');
 
+export interface WorldOptions {
+  readonly pid: boolean;
+  /** False: the caller's network is its own already. */
+  readonly net?: boolean;
+}
+
 /** Starts `command` in a new world and returns its exit code. */
-export async function runInWorld(command: readonly string[], options: { readonly pid: boolean }): Promise<number> {
+export async function runInWorld(command: readonly string[], options: WorldOptions): Promise<number> {
   if (process.getuid?.() !== 0) throw new Error('a world of its own needs root');
-  const namespaces = ['--net', '--mount', '--uts', '--ipc', '--propagation', 'private'];
+  const namespaces = ['--mount', '--uts', '--ipc', '--propagation', 'private'];
+  if (options.net ?? true) namespaces.push('--net');
   if (options.pid) namespaces.push('--pid', '--fork', '--mount-proc', '--kill-child=SIGKILL');
   const temporary = await mkdtemp(path.join(tmpdir(), 'bw-'));
   const mark = path.basename(temporary);
@@ -71,7 +78,7 @@ export async function runInWorld(command: readonly string[], options: { readonly
 }
 
 /** Runs `main` in a world: at first call starts this program again in one, then exits with its code. */
-export async function inOwnWorld(options: { readonly pid: boolean }, main: () => Promise<number>): Promise<void> {
+export async function inOwnWorld(options: WorldOptions, main: () => Promise<number>): Promise<void> {
   const [, script = '', ...rest] = process.argv;
   process.exitCode = inWorld() ? await main() : await runInWorld([process.execPath, script, ...rest], options);
 }

@@ -1,6 +1,7 @@
 #include "report.h"
 
 #include <stdio.h>
+#include <sys/resource.h>
 
 /* Length of the well-formed UTF-8 sequence at `at`, or 0. Names in archives may be any bytes. */
 static int sequence(const unsigned char *at)
@@ -56,11 +57,27 @@ int report_figures(const struct figures *figures)
 	return finish();
 }
 
+static unsigned long long microseconds(struct timeval time)
+{
+	return (unsigned long long)time.tv_sec * 1000000 + (unsigned long long)time.tv_usec;
+}
+
+/* Where the processor time went, in microseconds. */
+static void print_cpu(const struct stream_totals *totals)
+{
+	struct rusage usage = { 0 };
+	getrusage(RUSAGE_SELF, &usage);
+	printf("\"cpu\":{\"decompress\":%llu,\"hash\":%llu,\"user\":%llu,\"kernel\":%llu},",
+	       (unsigned long long)totals->decompress_ns / 1000, (unsigned long long)totals->hash_ns / 1000,
+	       microseconds(usage.ru_utime), microseconds(usage.ru_stime));
+}
+
 int report_layer(const struct layer_result *result)
 {
 	printf("{\"digest\":\"%s\",\"diffId\":\"%s\",\"size\":%llu,\"tarBytes\":%llu,\"skeletonBytes\":%llu,",
 	       result->totals.digest, result->totals.diff_id, (unsigned long long)result->totals.input_bytes,
 	       (unsigned long long)result->totals.tar_bytes, (unsigned long long)result->skeleton_bytes);
+	print_cpu(&result->totals);
 	print_figures(&result->figures);
 	printf("}\n");
 	return finish();

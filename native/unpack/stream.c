@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "decoder.h"
@@ -38,9 +39,12 @@ struct stream {
 	bool input_ended;
 	uint64_t input_bytes;
 	uint64_t tar_bytes;
+	uint64_t decompress_ns;
+	uint64_t input_hash_ns;
 
 	pthread_mutex_t hash_lock; /* taken before `lock`, never after it */
 	struct digest *tar_digest;
+	uint64_t tar_hash_ns;
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -53,6 +57,22 @@ struct stream {
 	struct block blocks[BLOCKS];
 };
 
+/* Processor time of the calling thread. */
+static uint64_t thread_ns(void)
+{
+	struct timespec now = { 0 };
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static int hash(struct digest *digest, const void *data, size_t length, uint64_t *spent, struct error *err)
+{
+	uint64_t before = thread_ns();
+	int result = digest_update(digest, data, length, err);
+	*spent += thread_ns() - before;
+	return result;
+}
+
 /* Hashes the oldest block that nobody has hashed, if there is one. */
 static int hash_one(struct stream *stream, struct error *err)
 {
@@ -62,7 +82,7 @@ static int hash_one(struct stream *stream, struct error *err)
 	const struct block *block = &stream->blocks[stream->hashed % BLOCKS];
 	pthread_mutex_unlock(&stream->lock);
 
-	int result = any ? digest_update(stream->tar_digest, block->data, block->length, err) : 0;
+	int result = any ? hash(stream->tar_digest, block->data, block->length, &stream->tar_hash_ns, err) : 0;
 	if (any && result == 0) {
 		pthread_mutex_lock(&stream->lock);
 		stream->hashed++;
@@ -88,7 +108,7 @@ static int read_more(struct stream *stream, struct error *err)
 	}
 	stream->left += (size_t)got;
 	stream->input_bytes += (uint64_t)got;
-	return digest_update(stream->input_digest, end, (size_t)got, err);
+	return hash(stream->input_digest, end, (size_t)got, &stream->input_hash_ns, err);
 }
 
 static int open_decoder(struct stream *stream, struct error *err)
@@ -106,10 +126,10 @@ static int open_decoder(struct stream *stream, struct error *err)
 static int check_limits(const struct stream *stream, struct error *err)
 {
 	if (stream->tar_bytes > stream->limits.max_bytes)
-		return error_set(err, EFBIG, "limit", "", "the layer is larger than %llu bytes when decompressed",
+		return error_set(err, EFBIG, "limit", "", "the layer is larger than %llu bytes when decompressed (--max-bytes)",
 				 (unsigned long long)stream->limits.max_bytes);
 	if (stream->tar_bytes > STREAM_RATIO_FREE && stream->tar_bytes / stream->limits.max_ratio > stream->input_bytes)
-		return error_set(err, EFBIG, "limit", "", "the layer decompresses to more than %llu times its size",
+		return error_set(err, EFBIG, "limit", "", "the layer decompresses to more than %llu times its size (--max-ratio)",
 				 (unsigned long long)stream->limits.max_ratio);
 	return 0;
 }
@@ -123,7 +143,9 @@ static int fill(struct stream *stream, struct block *block, struct error *err)
 		size_t room = step.out_length;
 		step.in = stream->position;
 		step.in_length = stream->left;
+		uint64_t before = thread_ns();
 		int result = decoder_run(stream->decoder, &step, err);
+		stream->decompress_ns += thread_ns() - before;
 		if (result < 0)
 			return result;
 		bool moved = step.in_length < stream->left || step.out_length < room;
@@ -280,6 +302,8 @@ int stream_finish(struct stream *stream, struct stream_totals *totals, struct er
 	pthread_join(stream->thread, NULL);
 	totals->input_bytes = stream->input_bytes;
 	totals->tar_bytes = stream->tar_bytes;
+	totals->decompress_ns = stream->decompress_ns;
+	totals->hash_ns = stream->input_hash_ns + stream->tar_hash_ns;
 	int result = digest_text(stream->input_digest, totals->digest, err);
 	return result < 0 ? result : digest_text(stream->tar_digest, totals->diff_id, err);
 }

@@ -24,6 +24,8 @@ struct stream_totals {
 	char diff_id[DIGEST_TEXT_SIZE]; /* of the tar */
 	uint64_t input_bytes;
 	uint64_t tar_bytes;
+	uint64_t decompress_ns; /* of processor time */
+	uint64_t hash_ns;       /* the same; both digests */
 };
 
 struct stream;

@@ -25,6 +25,9 @@ import { streamImages } from './stream-images.ts';
 
 export type ImageHandlers = Pick<CriImageHandlers, 'ListImages' | 'ImageStatus' | 'PullImage' | 'RemoveImage' | 'ImageFsInfo' | 'StreamImages'> & BerthImageHandlers;
 
+/** Milliseconds between the looks at whether what was kept after a damage is to be given up. */
+const tidyInterval = 60 * 60_000;
+
 export interface ImageService {
   readonly handlers: ImageHandlers;
   readonly provider: ImageProvider;
@@ -39,12 +42,15 @@ export interface ImageService {
 
 /** Opens the store under `options.root`; rejects only when the directory itself is unusable. */
 export async function createImageService(options: ImageServiceOptions): Promise<ImageService> {
-  const unpacker = createUnpacker(options.unpackProgram, options.unpackLimits ?? {});
+  const unpacker = createUnpacker(options.unpackProgram, options.unpackLimits ?? {}, (cpu) => options.metrics?.unpacked(cpu));
   const store = await openImageStore(options.root, unpacker, options.log);
   const layerPuller = createLayerPuller(options, store, unpacker);
   const platform = hostPlatform();
   const puller = createPuller(options, { store, layerPuller, platform });
   const pinned = new Set((options.pinnedImages ?? []).map((name) => formatReference(parseReference(name))));
+  const tidying = setInterval(() => {
+    store.tidy().catch((failure: unknown) => options.log.warn({ err: failure }, 'what a damage left could not be removed'));
+  }, tidyInterval).unref();
   return {
     handlers: {
       ListImages: async (request) => listImages(store, pinned, request),
@@ -61,6 +67,7 @@ export async function createImageService(options: ImageServiceOptions): Promise<
       if (layers.length > 0) options.log.info({ layers: layers.length }, 'removed layers that belonged to nothing');
     },
     async close() {
+      clearInterval(tidying);
       await puller.close();
       await store.close();
     },

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createUnpacker } from './unpacker.ts';
+import type { UnpackCpu } from './unpacker.ts';
 
 let directory: string;
 const never = new AbortController().signal;
@@ -19,6 +20,8 @@ beforeEach(async () => {
 afterEach(async () => {
   await rm(directory, { recursive: true, force: true });
 });
+
+const said = JSON.stringify({ ...report, cpu: { decompress: 1000, hash: 2000, user: 4000, kernel: 5000 } });
 
 async function program(script: string): Promise<string> {
   const path = join(directory, 'program');
@@ -39,14 +42,20 @@ const failing = (error: object): string => `echo '${JSON.stringify({ error })}';
 
 describe('layer', () => {
   test('the stream goes in and the report comes back', async () => {
-    const result = await layer(`echo "$@" > ${directory}/args; cat > ${directory}/in; echo '${JSON.stringify(report)}'`, input('ab', 'c'));
+    const result = await layer(`echo "$@" > ${directory}/args; cat > ${directory}/in; echo '${said}'`, input('ab', 'c'));
     expect(result).toEqual(report);
     expect(await readFile(join(directory, 'in'), 'utf8')).toBe('abc');
     expect(await readFile(join(directory, 'args'), 'utf8')).toBe('layer --dest /dest --skeleton /skeleton\n');
   });
 
+  test('where the processor time went is told, in seconds', async () => {
+    const spent: UnpackCpu[] = [];
+    await createUnpacker(await program(`cat > /dev/null; echo '${said}'`), {}, (cpu) => void spent.push(cpu)).layer(place, input(), 'x', never);
+    expect(spent).toEqual([{ decompress: 0.001, hash: 0.002, other: 0.001, kernel: 0.005 }]);
+  });
+
   test('limits are passed on', async () => {
-    const path = await program(`echo "$@" > ${directory}/args; cat > /dev/null; echo '${JSON.stringify(report)}'`);
+    const path = await program(`echo "$@" > ${directory}/args; cat > /dev/null; echo '${said}'`);
     await createUnpacker(path, { maxBytes: 10, maxEntries: 20 }).layer(place, input(), 'x', never);
     expect(await readFile(join(directory, 'args'), 'utf8')).toBe('layer --dest /dest --skeleton /skeleton --max-bytes 10 --max-entries 20\n');
   });

@@ -43,12 +43,22 @@ export interface UnpackLimits {
   readonly maxPath?: number | undefined;
 }
 
+/** Where one layer's processor time went, in seconds. */
+export interface UnpackCpu {
+  readonly decompress: number;
+  /** Both digests. */
+  readonly hash: number;
+  /** The rest of what was spent outside of the kernel. */
+  readonly other: number;
+  readonly kernel: number;
+}
+
 export interface Unpacker {
   /** Unpacks into the empty directory `tree`; `skeleton` is made. After a failure both are unusable. */
   layer(place: LayerPlace, input: AsyncIterable<Buffer>, what: string, signal: AbortSignal): Promise<UnpackResult>;
   /**
    * The layer's tar, made again. The caller compares its digest with the diff ID: only when they are equal is it
-   * the layer. Rejects with UNPACK_FAILED when tree and skeleton do not belong together.
+   * the layer. Rejects with LAYER_DAMAGED when tree and skeleton cannot be read or do not belong together.
    */
   pack(place: LayerPlace, what: string, signal: AbortSignal): AsyncIterable<Buffer>;
   /**
@@ -64,12 +74,15 @@ export interface Unpacker {
   remove(directory: string, signal: AbortSignal): Promise<void>;
 }
 
-export function createUnpacker(program: string, limits: UnpackLimits): Unpacker {
+/** `spent` is told of each layer that was unpacked. */
+export function createUnpacker(program: string, limits: UnpackLimits, spent?: (cpu: UnpackCpu) => void): Unpacker {
   return {
     async layer({ tree, skeleton }, input, what, signal) {
       const args = ['layer', '--dest', tree, '--skeleton', skeleton, ...limitArguments(limits)];
       const outcome = await run(program, args, input, what, signal);
-      return parseResult(outcome, what);
+      const result = parseResult(outcome, what);
+      spent?.(parseCpu(outcome, what));
+      return result;
     },
     pack: ({ tree, skeleton }, what, signal) => pack(program, ['pack', tree, skeleton], what, signal),
     async parents(dest, layers, signal) {
@@ -95,7 +108,7 @@ async function* pack(program: string, args: readonly string[], what: string, sig
   yield* running.output;
   const outcome = await running.outcome;
   // Its standard output is the tar, so what it reports comes on standard error.
-  if (outcome.exitCode !== 0) throw failureOf({ ...outcome, stdout: outcome.stderr }, what);
+  if (outcome.exitCode !== 0) throw failureOf({ ...outcome, stdout: outcome.stderr }, what, packCodeOf);
 }
 
 function limitArguments(limits: UnpackLimits): readonly string[] {
@@ -144,6 +157,12 @@ function parseFigures(outcome: ProgramOutcome, what: string): TreeFigures {
   return { unpackedBytes, contentBytes, inodes, implied };
 }
 
+function parseCpu(outcome: ProgramOutcome, what: string): UnpackCpu {
+  const { decompress, hash, user, kernel } = (parseLine(outcome.stdout)['cpu'] ?? {}) as Readonly<Record<string, unknown>>;
+  if (!isCount(decompress) || !isCount(hash) || !isCount(user) || !isCount(kernel)) throw notUnderstood(outcome, what);
+  return { decompress: decompress / 1e6, hash: hash / 1e6, other: Math.max(0, user - decompress - hash) / 1e6, kernel: kernel / 1e6 };
+}
+
 function notUnderstood(outcome: ProgramOutcome, what: string): BerthError {
   return new BerthError('UNPACK_FAILED', `${what}: the unpacker's report is not understood: ${outcome.stdout.slice(0, 300)}`);
 }
@@ -152,7 +171,7 @@ function notUnderstood(outcome: ProgramOutcome, what: string): BerthError {
 const hostErrors = new Set(['EIO', 'ENOMEM', 'EMFILE', 'ENFILE', 'EROFS', 'EACCES', 'EPERM', 'EINTR']);
 const layerSteps = new Set(['decompress', 'archive', 'entry', 'limit']);
 
-function failureOf(outcome: ProgramOutcome, what: string): BerthError {
+function failureOf(outcome: ProgramOutcome, what: string, codeOf = unpackCodeOf): BerthError {
   const { error } = parseLine(outcome.stdout);
   if (typeof error !== 'object' || error === null) {
     const how = outcome.signal === undefined ? `exit code ${outcome.exitCode ?? '?'}` : `signal ${outcome.signal}`;
@@ -165,9 +184,18 @@ function failureOf(outcome: ProgramOutcome, what: string): BerthError {
   return new BerthError(codeOf(printable(step), printable(errnoName)), `${what}: ${place}: ${reason}`);
 }
 
-function codeOf(step: string, errnoName: string): ErrorCode {
+function unpackCodeOf(step: string, errnoName: string): ErrorCode {
   if (errnoName === 'ENOSPC' || errnoName === 'EDQUOT') return 'DISK_FULL';
   return layerSteps.has(step) && !hostErrors.has(errnoName) ? 'LAYER_REFUSED' : 'UNPACK_FAILED';
+}
+
+/** The node may be short of something, which says nothing about the layer. */
+const shortages = new Set(['ENOMEM', 'EMFILE', 'ENFILE', 'EINTR', 'EACCES', 'EPERM']);
+const treeSteps = new Set(['args', 'skeleton', 'tree']);
+
+function packCodeOf(step: string, errnoName: string): ErrorCode {
+  const unreadable = errnoName === 'EIO' || (treeSteps.has(step) && !shortages.has(errnoName));
+  return unreadable ? 'LAYER_DAMAGED' : 'UNPACK_FAILED';
 }
 
 function parseLine(text: string): Readonly<Record<string, unknown>> {
