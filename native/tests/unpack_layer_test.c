@@ -37,7 +37,8 @@ static void kinds_modes_owners_times(void)
 	tar_add(&tar, &(struct header){ .name = "d/f", .type = '0', .mode = 04711, .uid = 1001, .gid = 1002, .content = "hello" });
 	tar_add(&tar, FILE_ENTRY("d/plain", ""));
 	tar_add(&tar, &(struct header){ .name = "s", .type = '2', .mode = 0777, .uid = 7, .gid = 8, .mtime = 99, .link = "/no/where" });
-	tar_add(&tar, LINK_ENTRY("h", '1', "./d/f"));
+	tar_pax(&tar, "mtime", "1234.567891234", 0);
+	tar_add(&tar, &(struct header){ .name = "h", .type = '1', .mode = 04711, .uid = 1001, .gid = 1002, .link = "./d/f" });
 	tar_add(&tar, &(struct header){ .name = "c", .type = '3', .mode = 0666, .major = 1, .minor = 3 });
 	tar_add(&tar, &(struct header){ .name = "b", .type = '4', .mode = 0660, .gid = 6, .major = 8, .minor = 300 });
 	tar_add(&tar, &(struct header){ .name = "p", .type = '6', .mode = 01622 });

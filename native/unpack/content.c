@@ -11,6 +11,9 @@ int content_archive_error(struct archive *archive, const char *path, struct erro
 {
 	const char *text = archive_error_string(archive);
 	int code = archive_errno(archive);
+	/* The process has a bound of its own, which no layer made of a real tree comes near. */
+	if (code == ENOMEM)
+		return error_set(err, EFBIG, "limit", path, "the layer needs too much memory to be read");
 	return error_set(err, code > 0 ? code : EBADMSG, "archive", path, "%s", text == NULL ? "the archive is damaged" : text);
 }
 

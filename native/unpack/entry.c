@@ -78,7 +78,8 @@ static int unpack_unopened(struct unpacking *unpacking, struct archive_entry *en
 	if (result < 0)
 		return result;
 	tree_count_inode(unpacking->tree);
-	return metadata_apply_at(metadata, place->parent_fd, place->name, symlink, place->path, err);
+	const struct stat fresh = { .st_mode = archive_entry_filetype(entry) | (metadata->mode & 0777) };
+	return metadata_apply_at(metadata, place->parent_fd, place->name, &fresh, place->path, err);
 }
 
 /* A directory joins one that is there already; anything else gives way to it. */
@@ -105,19 +106,36 @@ static int make_directory(struct unpacking *unpacking, const struct place *place
 	return 0;
 }
 
-static int unpack_directory(struct unpacking *unpacking, const struct place *place, struct metadata *metadata,
+static int unpack_directory(struct unpacking *unpacking, const struct place *place, const struct metadata *metadata,
 			    struct error *err)
 {
-	int result = *place->name == '\0' ? 0 : make_directory(unpacking, place, err);
-	return result < 0 ? result : directories_add(unpacking->directories, place->path, metadata, err);
+	/* As in other runtimes: archives made of a temporary directory would close the root to all but its owner. */
+	if (*place->name == '\0')
+		return 0;
+	int result = make_directory(unpacking, place, err);
+	return result < 0 ? result : directories_add(unpacking->directories, unpacking->tree, place->path, metadata, err);
 }
 
-/*
- * The link's own header repeats the target's metadata at best, so it is not applied, as with GNU tar.
- * The target's last component is never followed.
- */
-static int unpack_hard_link(struct unpacking *unpacking, const char *target, const char *name, struct error *err)
+/* Where the link's header and that of the first name differ, the later counts, as with other runtimes. */
+static int apply_to_link(struct archive_entry *entry, const struct place *place, struct error *err)
 {
+	struct stat present;
+	struct metadata metadata;
+
+	if (fstatat(place->parent_fd, place->name, &present, AT_SYMLINK_NOFOLLOW) < 0)
+		return tree_error(err, place->path, "cannot look at the hard link");
+	int result = metadata_read(entry, place->path, &metadata, err);
+	if (result == 0)
+		result = metadata_apply_at(&metadata, place->parent_fd, place->name, &present, place->path, err);
+	metadata_clear(&metadata);
+	return result;
+}
+
+/* The target's last component is never followed. */
+static int unpack_hard_link(struct unpacking *unpacking, struct archive_entry *entry, struct error *err)
+{
+	const char *target = archive_entry_hardlink(entry);
+	const char *name = archive_entry_pathname(entry);
 	struct place to, from;
 	int result = tree_locate(unpacking->tree, target, false, &to, err);
 	if (result < 0)
@@ -133,15 +151,15 @@ static int unpack_hard_link(struct unpacking *unpacking, const char *target, con
 		return result;
 	if (strcmp(to.path, from.path) == 0)
 		return 0;
-	if (linkat(target_fd, to.name, from.parent_fd, from.name, 0) == 0)
-		return 0;
-	if (errno == EEXIST) {
+	bool linked = linkat(target_fd, to.name, from.parent_fd, from.name, 0) == 0;
+	if (!linked && errno == EEXIST) {
 		result = tree_clear(unpacking->tree, &from, err);
 		if (result < 0)
 			return result;
-		if (linkat(target_fd, to.name, from.parent_fd, from.name, 0) == 0)
-			return 0;
+		linked = linkat(target_fd, to.name, from.parent_fd, from.name, 0) == 0;
 	}
+	if (linked)
+		return apply_to_link(entry, &from, err);
 	/* linkat(2): of a directory; and that is the layer's fault, not a lack of rights. */
 	if (errno == EPERM)
 		return error_set(err, EISDIR, "entry", name, "a hard link to a directory");
@@ -149,7 +167,7 @@ static int unpack_hard_link(struct unpacking *unpacking, const char *target, con
 }
 
 static int unpack_inode(struct unpacking *unpacking, struct archive_entry *entry, const struct place *place,
-			struct metadata *metadata, struct error *err)
+			const struct metadata *metadata, struct error *err)
 {
 	switch (archive_entry_filetype(entry)) {
 	case AE_IFREG:
@@ -183,7 +201,7 @@ int entry_unpack(struct unpacking *unpacking, struct archive_entry *entry, struc
 	if (overlay_is_marker(place.name))
 		return overlay_apply_marker(unpacking->tree, &place, err);
 	if (target != NULL)
-		return unpack_hard_link(unpacking, target, name, err);
+		return unpack_hard_link(unpacking, entry, err);
 	result = metadata_read(entry, place.path, &metadata, err);
 	if (result < 0)
 		return result;

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/xattr.h>
@@ -13,6 +15,7 @@
 #include "implied.h"
 
 #define STEP "check"
+#define MAX_CONTENT ((UINT64_C(1) << 53) - 1)
 
 /* Files with several names that were counted already: open addressing, 0 for a free place. */
 struct seen {
@@ -21,18 +24,27 @@ struct seen {
 	size_t used;
 };
 
-/* A directory that is yet to be read. They are kept by path, since depth must cost neither descriptors nor stack. */
-struct waiting {
-	char **paths;
-	size_t count;
-	size_t room;
+/*
+ * The directories on the way to the one that is being read. Only the lower ones stay open: a tree may be deeper
+ * than there are descriptors, and of a directory with millions of others in it no more than a position is kept.
+ */
+struct level {
+	DIR *directory;     /* NULL: closed, to be opened again at `position` */
+	long position;
+	size_t path_length; /* of its own path */
 };
+
+#define OPEN_LEVELS 64
+/* No name leads further: PATH_MAX of the kernel, two bytes for each level. */
+#define MAX_LEVELS 2048
 
 struct survey {
 	int root;
 	struct seen seen;
-	struct waiting waiting;
 	struct figures *figures;
+	size_t depth;
+	char path[4096];
+	struct level levels[MAX_LEVELS];
 };
 
 void figures_add(struct figures *figures, const struct stat *status)
@@ -83,70 +95,108 @@ static int add_once(struct survey *survey, const struct stat *status)
 	return 0;
 }
 
-static int wait_for(struct waiting *waiting, const char *parent, const char *name)
+static DIR *open_directory(const struct survey *survey)
 {
-	if (waiting->count == waiting->room) {
-		size_t room = waiting->room == 0 ? 64 : waiting->room * 2;
-		char **paths = reallocarray(waiting->paths, room, sizeof(*paths));
-		if (paths == NULL)
-			return -ENOMEM;
-		waiting->paths = paths;
-		waiting->room = room;
+	int fd = openat(survey->root, survey->path[0] == '\0' ? "." : survey->path,
+			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+
+	if (directory == NULL && fd >= 0)
+		close(fd);
+	return directory;
+}
+
+/* Goes into the directory at `survey->path`. */
+static int enter(struct survey *survey, struct error *err)
+{
+	if (survey->depth == MAX_LEVELS)
+		return error_set(err, ENAMETOOLONG, "entry", survey->path, "its directories lie too deep");
+	if (survey->depth >= OPEN_LEVELS) {
+		struct level *far = &survey->levels[survey->depth - OPEN_LEVELS];
+		if (far->directory != NULL) {
+			far->position = telldir(far->directory);
+			closedir(far->directory);
+			far->directory = NULL;
+		}
 	}
-	char *path = malloc(strlen(parent) + strlen(name) + 2);
-	if (path == NULL)
-		return -ENOMEM;
-	strcpy(path, parent);
-	strcat(path, *parent == '\0' ? "" : "/");
-	strcat(path, name);
-	waiting->paths[waiting->count++] = path;
+	struct level *level = &survey->levels[survey->depth];
+	*level = (struct level){ .directory = open_directory(survey), .path_length = strlen(survey->path) };
+	if (level->directory == NULL)
+		return error_errno(err, STEP, survey->path, "cannot list the directory");
+	survey->depth++;
+	if (implied_is(dirfd(level->directory)))
+		survey->figures->implied++;
 	return 0;
 }
 
-static int read_directory(struct survey *survey, const char *path, struct error *err)
+/* Back to where the one above was left. */
+static int leave(struct survey *survey, struct error *err)
 {
-	int fd = openat(survey->root, *path == '\0' ? "." : path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	scope_dir DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-	struct stat status;
+	closedir(survey->levels[--survey->depth].directory);
+	if (survey->depth == 0)
+		return 0;
+	struct level *level = &survey->levels[survey->depth - 1];
+	survey->path[level->path_length] = '\0';
+	if (level->directory != NULL)
+		return 0;
+	level->directory = open_directory(survey);
+	if (level->directory == NULL)
+		return error_errno(err, STEP, survey->path, "cannot list the directory");
+	seekdir(level->directory, level->position);
+	return 0;
+}
 
-	if (directory == NULL) {
-		int ret = error_errno(err, STEP, path, "cannot list the directory");
-		if (fd >= 0)
-			close(fd);
-		return ret;
-	}
-	if (implied_is(fd))
-		survey->figures->implied++;
-	for (;;) {
+static int visit(struct survey *survey, const struct level *level, const char *name, struct error *err)
+{
+	struct stat status;
+	size_t length = level->path_length;
+
+	if (fstatat(dirfd(level->directory), name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_errno(err, STEP, survey->path, "cannot stat \"%.128s\"", name);
+	if (add_once(survey, &status) < 0)
+		return error_set(err, ENOMEM, STEP, survey->path, "no memory");
+	/* What could not be said exactly in JSON is no file's size, but a sparse one's claim. */
+	if (survey->figures->content_bytes > MAX_CONTENT)
+		return error_set(err, EFBIG, "entry", survey->path, "its files claim more bytes than any disk has");
+	if (!S_ISDIR(status.st_mode))
+		return 0;
+	/* Symlinks of the layer may lead its entries deeper than a path can say. */
+	if (length + 1 + strlen(name) >= sizeof(survey->path))
+		return error_set(err, ENAMETOOLONG, "entry", survey->path, "its directories lie too deep");
+	snprintf(survey->path + length, sizeof(survey->path) - length, "%s%s", length == 0 ? "" : "/", name);
+	return enter(survey, err);
+}
+
+static int read_tree(struct survey *survey, struct error *err)
+{
+	int ret = enter(survey, err);
+
+	while (ret == 0 && survey->depth > 0) {
+		const struct level *level = &survey->levels[survey->depth - 1];
 		errno = 0;
-		const struct dirent *entry = readdir(directory);
+		const struct dirent *entry = readdir(level->directory);
 		if (entry == NULL)
-			return errno == 0 ? 0 : error_errno(err, STEP, path, "cannot list the directory");
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
-		if (fstatat(fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0)
-			return error_errno(err, STEP, path, "cannot stat \"%.128s\"", entry->d_name);
-		if (add_once(survey, &status) < 0 ||
-		    (S_ISDIR(status.st_mode) && wait_for(&survey->waiting, path, entry->d_name) < 0))
-			return error_set(err, ENOMEM, STEP, path, "no memory");
+			ret = errno == 0 ? leave(survey, err) : error_errno(err, STEP, survey->path, "cannot list the directory");
+		else if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			ret = visit(survey, level, entry->d_name, err);
 	}
+	while (survey->depth > 0)
+		if (survey->levels[--survey->depth].directory != NULL)
+			closedir(survey->levels[survey->depth].directory);
+	return ret;
 }
 
 int figures_of_tree(int root_fd, struct figures *figures, struct error *err)
 {
-	struct survey survey = { .root = root_fd, .figures = figures };
-	int ret;
+	struct survey *survey = calloc(1, sizeof(*survey));
 
 	*figures = (struct figures){ 0 };
-	ret = read_directory(&survey, "", err);
-	while (ret == 0 && survey.waiting.count > 0) {
-		char *path = survey.waiting.paths[--survey.waiting.count];
-		ret = read_directory(&survey, path, err);
-		free(path);
-	}
-	while (survey.waiting.count > 0)
-		free(survey.waiting.paths[--survey.waiting.count]);
-	free(survey.waiting.paths);
-	free(survey.seen.places);
+	if (survey == NULL)
+		return error_set(err, ENOMEM, STEP, "", "no memory");
+	survey->root = root_fd;
+	survey->figures = figures;
+	int ret = read_tree(survey, err);
+	free(survey->seen.places);
+	free(survey);
 	return ret;
 }

@@ -62,14 +62,14 @@ static int check_entries(uint64_t entries, uint64_t inodes, uint64_t limit, stru
 {
 	if (entries <= limit && inodes <= limit)
 		return 0;
-	return error_set(err, EFBIG, "limit", "", "the layer has more than %llu entries", (unsigned long long)limit);
+	return error_set(err, EFBIG, "limit", "", "the layer has more than %llu entries (--max-entries)", (unsigned long long)limit);
 }
 
 static int check_path(const char *name, uint64_t limit, struct error *err)
 {
 	if (name == NULL || strlen(name) <= limit)
 		return 0;
-	return error_set(err, ENAMETOOLONG, "limit", name, "the name is longer than %llu bytes", (unsigned long long)limit);
+	return error_set(err, ENAMETOOLONG, "limit", name, "the name is longer than %llu bytes (--max-path)", (unsigned long long)limit);
 }
 
 static int unpack_entries(struct unpacking *unpacking, const struct layer_limits *limits, struct error *err)

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,6 +37,10 @@
 #define DEFAULT_MAX_ENTRIES UINT64_C(4000000)
 /* Deflate cannot do more than 1032; only runs of one byte come near. */
 #define DEFAULT_MAX_RATIO UINT64_C(1000)
+
+/* For the stream's window and buffers, the archive reader and what is known of the tree. */
+#define MEMORY_BYTES (UINT64_C(512) << 20)
+#define MEMORY_PER_ENTRY UINT64_C(32)
 
 struct layer_arguments {
 	const char *dest;
@@ -82,6 +87,25 @@ static int parse_layer(int count, char **arguments, struct layer_arguments *pars
 	return parsed->dest == NULL ? error_set(err, EINVAL, "args", "--dest", "the destination is missing") : 0;
 }
 
+/*
+ * The archive reader keeps some lists that an archive can make as long as it likes (maps of sparse files). What
+ * is needed beyond this bound is refused as a limit; see content.c.
+ */
+static int limit_memory(uint64_t max_entries, struct error *err)
+{
+#ifndef __SANITIZE_ADDRESS__ /* whose shadow counts as memory */
+	uint64_t entries = max_entries < (UINT64_C(1) << 40) ? max_entries : UINT64_C(1) << 40;
+	rlim_t bytes = MEMORY_BYTES + MEMORY_PER_ENTRY * entries;
+	const struct rlimit limit = { bytes, bytes };
+	if (setrlimit(RLIMIT_DATA, &limit) < 0)
+		return error_errno(err, "confine", "", "cannot limit the memory");
+#else
+	(void)max_entries;
+	(void)err;
+#endif
+	return 0;
+}
+
 static int run_layer(int count, char **arguments, struct error *err)
 {
 	struct layer_result result;
@@ -107,6 +131,9 @@ static int run_layer(int count, char **arguments, struct error *err)
 		if (skeleton < 0)
 			return error_errno(err, "args", parsed.skeleton, "cannot make the skeleton's file");
 	}
+	status = limit_memory(parsed.limits.max_entries, err);
+	if (status < 0)
+		return status;
 	int root = confine(parsed.dest, err);
 	if (root < 0)
 		return root;

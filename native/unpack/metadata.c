@@ -22,12 +22,11 @@ static bool starts_with(const char *text, const char *prefix)
 
 static bool wanted(const char *name)
 {
-	return !starts_with(name, "trusted.overlay.") && !starts_with(name, "user.overlay.") &&
-	       strcmp(name, "security.selinux") != 0;
+	return !starts_with(name, "trusted.") && !starts_with(name, "user.overlay.") && strcmp(name, "security.selinux") != 0;
 }
 
-static int add_attribute(struct metadata *metadata, const char *name, const void *value, size_t size, const char *path,
-			 struct error *err)
+int metadata_add(struct metadata *metadata, const char *name, const void *value, size_t size, const char *path,
+		 struct error *err)
 {
 	struct attribute *attribute = malloc(sizeof(*attribute) + size);
 	char *copy = strdup(name);
@@ -53,7 +52,7 @@ static int read_acl(struct archive_entry *entry, int type, const char *name, con
 	size_t size = 0;
 	int result = acl_to_attribute(entry, type, &value, &size, path, err);
 	if (result == 0 && size > 0)
-		result = add_attribute(metadata, name, value, size, path, err);
+		result = metadata_add(metadata, name, value, size, path, err);
 	free(value);
 	return result;
 }
@@ -68,7 +67,7 @@ static int read_attributes(struct archive_entry *entry, const char *path, struct
 	if (archive_entry_xattr_reset(entry) > 0) {
 		while (result == 0 && archive_entry_xattr_next(entry, &name, &value, &size) == ARCHIVE_OK) {
 			if (name != NULL && wanted(name))
-				result = add_attribute(metadata, name, value, size, path, err);
+				result = metadata_add(metadata, name, value, size, path, err);
 		}
 	}
 	if (result == 0)
@@ -84,6 +83,26 @@ static bool id_fits(int64_t id)
 	return id >= 0 && id < (int64_t)UINT32_MAX;
 }
 
+/* As in other runtimes: what is before 1970, or does not fit 64 bits of nanoseconds, becomes 1970. */
+static struct timespec bounded(struct timespec time)
+{
+	static const struct timespec last = { .tv_sec = INT64_MAX / 1000000000, .tv_nsec = INT64_MAX % 1000000000 };
+	bool after = time.tv_sec > last.tv_sec || (time.tv_sec == last.tv_sec && time.tv_nsec > last.tv_nsec);
+
+	return time.tv_sec < 0 || after ? (struct timespec){ 0 } : time;
+}
+
+static void read_times(struct archive_entry *entry, struct metadata *metadata)
+{
+	struct timespec changed = { archive_entry_mtime(entry), archive_entry_mtime_nsec(entry) };
+	struct timespec accessed = { archive_entry_atime(entry), archive_entry_atime_nsec(entry) };
+	bool earlier = accessed.tv_sec < changed.tv_sec ||
+		       (accessed.tv_sec == changed.tv_sec && accessed.tv_nsec < changed.tv_nsec);
+
+	metadata->times[1] = bounded(changed);
+	metadata->times[0] = bounded(earlier || !archive_entry_atime_is_set(entry) ? changed : accessed);
+}
+
 int metadata_read(struct archive_entry *entry, const char *path, struct metadata *metadata, struct error *err)
 {
 	int64_t uid = archive_entry_uid(entry);
@@ -96,13 +115,7 @@ int metadata_read(struct archive_entry *entry, const char *path, struct metadata
 	metadata->uid = (uid_t)uid;
 	metadata->gid = (gid_t)gid;
 	metadata->mode = archive_entry_mode(entry) & 07777;
-	metadata->times[1].tv_sec = archive_entry_mtime(entry);
-	metadata->times[1].tv_nsec = archive_entry_mtime_nsec(entry);
-	metadata->times[0] = metadata->times[1];
-	if (archive_entry_atime_is_set(entry) && archive_entry_atime(entry) > archive_entry_mtime(entry)) {
-		metadata->times[0].tv_sec = archive_entry_atime(entry);
-		metadata->times[0].tv_nsec = archive_entry_atime_nsec(entry);
-	}
+	read_times(entry, metadata);
 	int result = read_attributes(entry, path, metadata, err);
 	if (result < 0)
 		metadata_clear(metadata);
@@ -152,17 +165,10 @@ int metadata_apply(const struct metadata *metadata, int fd, const char *path, bo
 	return 0;
 }
 
-int metadata_apply_at(const struct metadata *metadata, int parent_fd, const char *name, bool symlink, const char *path,
-		      struct error *err)
+/* There is no setxattr relative to a descriptor before Linux 6.13. */
+static int set_attributes_at(const struct metadata *metadata, int parent_fd, const char *name, const char *path,
+			     struct error *err)
 {
-	bool owned = metadata->uid != 0 || metadata->gid != 0;
-
-	if (owned && fchownat(parent_fd, name, metadata->uid, metadata->gid, AT_SYMLINK_NOFOLLOW) < 0)
-		return tree_error(err, path, "cannot set its owner");
-	/* chmod would follow a symlink; what was just made under this name by us is none, and nobody else is here. */
-	if (!symlink && (metadata->mode & 07000) != 0 && fchmodat(parent_fd, name, metadata->mode, 0) < 0)
-		return tree_error(err, path, "cannot set its mode");
-	/* There is no setxattr relative to a descriptor before Linux 6.13. */
 	if (metadata->attributes != NULL && fchdir(parent_fd) < 0)
 		return tree_error(err, path, "cannot enter its directory");
 	for (const struct attribute *at = metadata->attributes; at != NULL; at = at->next) {
@@ -172,6 +178,23 @@ int metadata_apply_at(const struct metadata *metadata, int parent_fd, const char
 				return result;
 		}
 	}
+	return 0;
+}
+
+int metadata_apply_at(const struct metadata *metadata, int parent_fd, const char *name, const struct stat *present,
+		      const char *path, struct error *err)
+{
+	bool owned = metadata->uid != present->st_uid || metadata->gid != present->st_gid;
+	bool moded = owned || metadata->attributes != NULL || metadata->mode != (present->st_mode & 07777);
+
+	if (owned && fchownat(parent_fd, name, metadata->uid, metadata->gid, AT_SYMLINK_NOFOLLOW) < 0)
+		return tree_error(err, path, "cannot set its owner");
+	int result = set_attributes_at(metadata, parent_fd, name, path, err);
+	if (result < 0)
+		return result;
+	/* chmod would follow a symlink; what is known to be none stays so, for nobody else is here. */
+	if (!S_ISLNK(present->st_mode) && moded && fchmodat(parent_fd, name, metadata->mode, 0) < 0)
+		return tree_error(err, path, "cannot set its mode");
 	if (utimensat(parent_fd, name, metadata->times, AT_SYMLINK_NOFOLLOW) < 0)
 		return tree_error(err, path, "cannot set its times");
 	return 0;
