@@ -77,6 +77,11 @@ describe('layer', () => {
     );
   });
 
+  test('a limit is named by its setting', async () => {
+    const error = { step: 'limit', path: '', errno: 27, errnoName: 'EFBIG', message: 'the layer has more than 9 entries (--max-entries)' };
+    await expect(layer(`cat > /dev/null; ${failing(error)}`)).rejects.toThrow(/more than 9 entries, the limit set by images\.max_layer_entries, EFBIG/);
+  });
+
   test('a program that stops reading is told by its report', async () => {
     const big = async function* (): AsyncGenerator<Buffer, void, undefined> {
       for (let chunk = 0; chunk < 200; chunk += 1) yield Buffer.alloc(65_536);

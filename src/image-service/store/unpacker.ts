@@ -171,6 +171,21 @@ function notUnderstood(outcome: ProgramOutcome, what: string): BerthError {
 const hostErrors = new Set(['EIO', 'ENOMEM', 'EMFILE', 'ENFILE', 'EROFS', 'EACCES', 'EPERM', 'EINTR']);
 const layerSteps = new Set(['decompress', 'archive', 'entry', 'limit']);
 
+const limitSettings: Readonly<Record<string, string>> = {
+  '--max-bytes': 'images.max_layer_bytes',
+  '--max-entries': 'images.max_layer_entries',
+  '--max-ratio': 'images.max_layer_ratio',
+  '--max-path': 'images.max_path_length',
+};
+
+/** The operator knows a limit by its setting, not by the unpacker's option. */
+function nameSetting(message: string): string {
+  return message.replace(/ \((--max-[a-z]+)\)$/, (whole, option: string) => {
+    const setting = limitSettings[option];
+    return setting === undefined ? whole : `, the limit set by ${setting}`;
+  });
+}
+
 function failureOf(outcome: ProgramOutcome, what: string, codeOf = unpackCodeOf): BerthError {
   const { error } = parseLine(outcome.stdout);
   if (typeof error !== 'object' || error === null) {
@@ -180,7 +195,7 @@ function failureOf(outcome: ProgramOutcome, what: string, codeOf = unpackCodeOf)
   const { step, path, errnoName, message } = error as Readonly<Record<string, unknown>>;
   const printable = (value: unknown): string => (typeof value === 'string' ? value : '');
   const place = [printable(step), printable(path) === '' ? '' : JSON.stringify(path)].filter((part) => part !== '').join(' ');
-  const reason = [printable(message), printable(errnoName)].filter((part) => part !== '').join(', ');
+  const reason = [nameSetting(printable(message)), printable(errnoName)].filter((part) => part !== '').join(', ');
   return new BerthError(codeOf(printable(step), printable(errnoName)), `${what}: ${place}: ${reason}`);
 }
 
