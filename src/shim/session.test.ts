@@ -95,6 +95,21 @@ test('an abort before the reply ends the connection', async () => {
   await expect.poll(() => shim?.destroyed).toBe(true);
 });
 
+test('an output that ends while nobody reads it does not keep the rest from coming', async () => {
+  const session = await exec(false);
+  const bytes = 2 * maxDataBytes;
+  shim?.write(Buffer.concat([
+    encodeFrame(messageType.STDOUT, 1, Buffer.alloc(maxDataBytes)), encodeFrame(messageType.STDOUT, 1, Buffer.alloc(maxDataBytes)),
+    encodeFrame(messageType.STDOUT, 1, Buffer.alloc(0)),
+  ]));
+  await expect.poll(() => session.stdout.readableLength).toBe(bytes);
+  expect((await buffer(session.stdout)).length).toBe(bytes);
+  send(messageType.STDERR, Buffer.from('still here'));
+  send(messageType.STDERR, Buffer.alloc(0));
+  send(messageType.EXIT, { exitCode: 0, signal: 0 });
+  expect(await Promise.all([text(session.stderr), session.exited])).toEqual(['still here', { exitCode: 0, signal: 0 }]);
+});
+
 test('who does not read holds up the shim, with a bounded amount in between, and loses nothing', async () => {
   const session = await exec(false);
   const block = Buffer.alloc(maxDataBytes, 7);

@@ -27,6 +27,7 @@ export class WebSocketChannels {
   readonly #options: ChannelOptions;
   readonly #channels: readonly Channel[];
   readonly #closed = Promise.withResolvers<void>();
+  #ending = false;
 
   constructor(socket: WebSocket, options: ChannelOptions) {
     this.#socket = socket;
@@ -56,8 +57,11 @@ export class WebSocketChannels {
     this.#send(number, Buffer.alloc(0), () => undefined);
   }
 
-  /** Closes the connection in order, after all that has been written. */
+  /** Closes the connection in order, after all that has been written. What the client still sends is of no more use. */
   end(): void {
+    // Its closing frame is behind all that.
+    this.#ending = true;
+    this.#flow();
     // The callback comes when everything before it is in the kernel's hands; the time limit of close() begins only then.
     this.#socket.ping(undefined, undefined, () => this.#socket.close(1000));
   }
@@ -74,7 +78,7 @@ export class WebSocketChannels {
 
   #receive(message: Buffer): void {
     const [first] = message;
-    if (first === undefined) return;
+    if (first === undefined || this.#ending) return;
     if (this.#options.closeSignals && first === closeSignal) return this.#closeChannel(message[1]);
     const number = this.#options.codec === 'base64' ? first - 0x30 : first;
     const payload = this.#options.codec === 'base64' ? Buffer.from(message.toString('latin1', 1), 'base64') : message.subarray(1);
@@ -86,7 +90,7 @@ export class WebSocketChannels {
   }
 
   #flow(): void {
-    if (this.#channels.some((channel) => channel.stalled)) this.#socket.pause();
+    if (!this.#ending && this.#channels.some((channel) => channel.stalled)) this.#socket.pause();
     else if (this.#socket.isPaused) this.#socket.resume();
   }
 
@@ -131,6 +135,8 @@ class Channel extends Duplex {
     if (this.#finished || this.destroyed) return;
     this.#finished = true;
     this.push(null);
+    // Nobody asks a stream for more once it has ended, and nothing more comes for this one.
+    this.#release();
   }
 
   override _read(): void {
