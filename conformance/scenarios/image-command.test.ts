@@ -130,18 +130,26 @@ describe('archives', () => {
     }
   });
 
-  test('a layer that was changed on disk is found, and not exported', async () => {
-    await stage.pull(stage.ref('busybox'));
+  test('a layer that was changed on disk is found, not exported, and pulled again when its image is', async () => {
     const [diffId = ''] = diffIds(busybox());
     const program = path.join(stage.daemon.root, 'layers/sha256', diffId.slice('sha256:'.length), 'fs/bin/busybox');
-    const content = await readFile(program);
-    content[1000] = (content[1000] ?? 0) ^ 1;
-    await writeFile(program, content);
-    const file = path.join(await stage.directory('archives'), 'changed.tar');
+    const change = async (): Promise<void> => {
+      await stage.pull(stage.ref('busybox'));
+      expect(await image('verify', stage.ref('busybox'))).toMatchObject({ code: 0 });
+      const content = await readFile(program);
+      content[1000] = (content[1000] ?? 0) ^ 1;
+      await writeFile(program, content);
+    };
+    await change();
     expect(await image('verify', stage.ref('busybox'))).toMatchObject({ code: 1, stdout: expect.stringMatching(/^BAD {2}[0-9a-f]{12}/) as string });
+    expect((await stage.cri.call('ImageStatus', { image: { image: stage.ref('busybox') } })).image).toBeNull();
+    await change();
+    const file = path.join(await stage.directory('archives'), 'changed.tar');
     expect(await image('export', '--output', file, stage.ref('busybox'))).toMatchObject({ code: 1, stderr: expect.stringContaining('not what was pulled') as string });
     expect(await readdir(path.dirname(file))).not.toContain('changed.tar');
     expect(await readdir(path.dirname(file))).not.toContain('changed.tar.part');
+    await ok('prune');
+    expect(await readdir(path.join(stage.daemon.root, 'images/quarantine'))).toEqual([]);
     await removeAll();
   });
 });

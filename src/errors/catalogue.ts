@@ -65,6 +65,7 @@ export const catalogue = {
   REGISTRY_PROTOCOL: { status: grpcStatus.INTERNAL },
   DIGEST_MISMATCH: { status: grpcStatus.DATA_LOSS },
   LAYER_REFUSED: { status: grpcStatus.INVALID_ARGUMENT },
+  LAYER_DAMAGED: { status: grpcStatus.DATA_LOSS, remedy: 'pull the image again' },
   UNPACK_FAILED: { status: grpcStatus.INTERNAL },
   ARCHIVE_REFUSED: { status: grpcStatus.INVALID_ARGUMENT },
   NOT_EXPORTABLE: {

@@ -159,14 +159,14 @@ export class ImagePuller {
   /** The finished layers of a failed pull wait for its retry, unless the disk needs their space. */
   async #removeLeftovers(cause: unknown): Promise<void> {
     const { store, log } = this.#options;
-    const remove = (): Promise<void> =>
-      store.removeUnused().then(
+    const remove = (removal: Promise<unknown>): Promise<void> =>
+      removal.then(
         () => undefined,
         (failure: unknown) => log.warn({ err: failure }, 'the finished layers of a failed pull could not be removed'),
       );
     clearTimeout(this.#leftovers);
-    if (cause instanceof BerthError && cause.code === 'DISK_FULL') return remove();
-    this.#leftovers = setTimeout(() => void remove(), leftoverLifetime).unref();
+    if (cause instanceof BerthError && cause.code === 'DISK_FULL') return remove(store.endMending());
+    this.#leftovers = setTimeout(() => void remove(store.removeUnused()), leftoverLifetime).unref();
   }
 }
 

@@ -46,7 +46,7 @@ test('verbose adds the image config and the layers as JSON', () => {
   const { info } = imageStatus(rig.store, new Set(), { image: imageSpec(made.id), verbose: true });
   expect(JSON.parse(info?.['info'] ?? '')).toMatchObject({
     imageSpec: { config: { User: 'www:data', Labels: { a: 'b' } }, rootfs: { diff_ids: [layer.diffId] } },
-    layers: [{ digest: layer.digest, diffId: layer.diffId, unpackedBytes: layer.tar.length }],
+    layers: [{ digest: layer.digest, diffId: layer.diffId, unpackedBytes: rig.store.layers.record(layer.diffId)?.unpackedBytes }],
   });
 });
 

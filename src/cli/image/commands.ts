@@ -119,7 +119,7 @@ async function verify({ client, output, names: [reference = ''] }: Invocation): 
     if (problem !== '') bad += 1;
     output.write(`${problem === '' ? 'ok ' : 'BAD'}  ${shortDigest(diff_id)}  ${names[0] ?? ''}${problem === '' ? '' : `: ${problem}`}\n`);
   }
-  if (bad > 0) output.complain(`${bad} layers are not what was pulled; berth image rm the images and pull them again\n`);
+  if (bad > 0) output.complain(`${bad} layers are not what was pulled; images of damaged layers are no longer listed, and are pulled again when next needed\n`);
   return bad === 0 ? 0 : 1;
 }
 

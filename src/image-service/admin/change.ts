@@ -27,14 +27,14 @@ export async function removeNamed(store: ImageStore, reference: string): Promise
   return { id, names: [...names.keys()], freed_bytes: freed(before, store) };
 }
 
-/** Containers and pins keep images; a pull under way keeps its layers. */
+/** Containers and pins keep images; a pull under way keeps its layers. What was put aside as damaged goes, too. */
 export async function pruneImages(store: ImageStore, pinned: PinnedImages, request: PruneRequest__Output): Promise<PruneResponse> {
   const before = store.usage().bytes;
   const unused = request.unused_images
     ? store.index.listed().filter((image) => store.users(image.id).size === 0 && !isPinned(image, pinned))
     : [];
   for (const { id } of unused) await store.remove(id);
-  await store.removeUnused();
+  await store.endMending();
   await store.settle();
   return { image_ids: unused.map(({ id }) => id), freed_bytes: freed(before, store) };
 }

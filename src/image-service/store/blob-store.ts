@@ -1,6 +1,6 @@
 /** The small documents of images, under blobs/sha256 of the layout. */
 
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { digestHex, digestOf } from '../digest.ts';
 import { protocolError } from '../registry/descriptor.ts';
@@ -12,7 +12,7 @@ import type { StorePaths } from './paths.ts';
 
 export class BlobStore {
   readonly #paths: StorePaths;
-  /** Digest → bytes. */
+  /** Digest → bytes on the disk. */
   readonly #sizes: Map<string, number>;
   #bytes: number;
 
@@ -37,9 +37,11 @@ export class BlobStore {
 
   async place(documents: readonly StoredDocument[]): Promise<void> {
     for (const { descriptor } of documents) {
-      await rename(this.#staged(descriptor.digest), blobPath(this.#paths, descriptor.digest));
-      this.#sizes.set(descriptor.digest, descriptor.size);
-      this.#bytes += descriptor.size;
+      const place = blobPath(this.#paths, descriptor.digest);
+      await rename(this.#staged(descriptor.digest), place);
+      const bytes = await bytesOf(place);
+      this.#sizes.set(descriptor.digest, bytes);
+      this.#bytes += bytes;
     }
   }
 
@@ -60,6 +62,11 @@ export class BlobStore {
   #staged(digest: string): string {
     return join(this.#paths.staging, `blob-${digestHex(digest)}`);
   }
+}
+
+/** What a file takes on the disk, as du counts it. */
+export async function bytesOf(path: string): Promise<number> {
+  return (await stat(path)).blocks * 512;
 }
 
 /** A stored document, verified: disks and administrators change files. */

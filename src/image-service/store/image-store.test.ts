@@ -87,6 +87,7 @@ describe('remove', () => {
     expect(rig.store.index.find(two.id)).toBeUndefined();
     expect(await readFile(join(layers[0] ?? '', 'layer.tar'))).toEqual(own.tar);
     rig.store.release(two.id, 'container');
+    await rig.store.endMending();
     await rig.leftovers();
     expect(await rig.storedLayers()).toEqual([shared.diffId]);
   });
@@ -137,6 +138,7 @@ describe('opening', () => {
     await rig.store.remove(two.id);
     const orphan = join(rig.root, 'layers', 'sha256', digestHex(own.diffId));
     await mkdir(join(orphan, 'fs'), { recursive: true });
+    await writeFile(join(orphan, 'skeleton'), 'x');
     await writeFile(join(orphan, 'layer.json'), JSON.stringify({ digest: own.digest, diffId: own.diffId, size: 1, tarBytes: 1, unpackedBytes: 1, inodes: 1, skeletonBytes: 1, contentBytes: 1, implied: 0 }));
     await rig.open();
     expect(await rig.storedLayers()).toEqual([own.diffId]);

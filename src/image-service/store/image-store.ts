@@ -19,7 +19,10 @@ import { syncDirectory } from './durable.ts';
 import { ImageIndex } from './image-index.ts';
 import { makeReserve, writeIndex } from './index-writer.ts';
 import type { DiskUsage, LayerRecord, LayerStore } from './layer-store.ts';
+import { mendingHolder } from './mending.ts';
+import type { Mending } from './mending.ts';
 import type { StorePaths } from './paths.ts';
+import type { Quarantine } from './quarantine.ts';
 import { documentsOf, indexEntries, storedImage, withNames } from './stored-image.ts';
 import type { ImageName, StoredImage } from './stored-image.ts';
 import type { Trash } from './trash.ts';
@@ -28,11 +31,16 @@ import type { Unpacker } from './unpacker.ts';
 /** Milliseconds that a removal waits for its bytes to be free. */
 const longestWait = 10_000;
 
+/** A container's holds on layers begin so. */
+const userPrefix = 'user:';
+
 export interface StoreParts {
   readonly paths: StorePaths;
   readonly layers: LayerStore;
   readonly blobs: BlobStore;
   readonly trash: Trash;
+  readonly quarantine: Quarantine;
+  readonly mending: Mending;
   readonly unpacker: Unpacker;
   readonly images: readonly StoredImage[];
   readonly log: Logger;
@@ -49,6 +57,7 @@ export class ImageStore {
     this.#parts = parts;
     this.#index = new ImageIndex(parts.images);
     for (const image of parts.images) this.#holdLayers(image);
+    if (parts.mending.active) parts.layers.holdOthers(this.#layersOf(this.#index.listed()), mendingHolder);
   }
 
   get index(): ImageIndex {
@@ -71,7 +80,8 @@ export class ImageStore {
   usage(): DiskUsage {
     const layers = this.#parts.layers.usage();
     const blobs = this.#parts.blobs.usage();
-    return { bytes: layers.bytes + blobs.bytes, inodes: layers.inodes + blobs.inodes };
+    const aside = this.#parts.quarantine.usage();
+    return { bytes: layers.bytes + blobs.bytes + aside.bytes, inodes: layers.inodes + blobs.inodes + aside.inodes };
   }
 
   /** Makes a pulled image durable under `names`, which move here from any image that has them. */
@@ -87,6 +97,7 @@ export class ImageStore {
       const others = this.#index.all().filter(({ id }) => id !== image.id);
       await this.#replaceIndex([...others.map((other) => withoutNames(other, names)), image]);
       this.#holdLayers(image);
+      this.#parts.layers.release(mendingHolder, this.#layersOf([image]));
       return image;
     });
   }
@@ -121,16 +132,55 @@ export class ImageStore {
     return removal !== undefined;
   }
 
+  /**
+   * A layer was found damaged. Its images are not there from now on, so that they are pulled again when they are
+   * needed; what else they have waits for that. Containers that run on the layer keep it.
+   */
+  distrust(diffId: string, problem: string): Promise<void> {
+    return this.#change(async () => {
+      const { layers, quarantine, mending, log } = this.#parts;
+      if (!layers.has(diffId)) return;
+      const all = this.#index.all();
+      const broken = all.filter((image) => image.layers.some((layer) => layer.diffId === diffId));
+      log.error({ diffId, problem, images: broken.flatMap(({ names }) => [...names.keys()]) }, 'a stored layer is damaged; it is put aside and will be pulled again when needed');
+      await mending.begin();
+      for (const id of this.#layersOf(broken)) if (layers.has(id)) layers.hold(id, mendingHolder);
+      await this.#replaceIndex(all.map((image) => (broken.includes(image) ? withNames(image, new Map()) : image)));
+      const { directory, holders } = layers.forget(diffId);
+      await quarantine.take(directory, [...holders].filter((holder) => holder.startsWith(userPrefix)));
+    });
+  }
+
+  /** Gives up what was put aside, and the layers that wait for a pull to name them again. */
+  async endMending(): Promise<void> {
+    await this.#change(async () => {
+      await this.#parts.mending.end();
+      this.#parts.layers.release(mendingHolder);
+      await this.#parts.quarantine.empty();
+    });
+    await this.removeUnused();
+  }
+
+  /** As `endMending`, where that has gone on for long enough. */
+  async tidy(): Promise<void> {
+    const { mending, quarantine } = this.#parts;
+    // What containers still needed when the mending ended.
+    const rest = !mending.active && quarantine.usage().inodes > 0;
+    if (mending.over || rest) await this.endMending();
+  }
+
   /** See ImageProvider. */
   retain(imageId: string, user: string, layers: readonly string[]): void {
-    this.#parts.layers.holdTrees(layers, `user:${user}`);
+    this.#parts.layers.holdTrees(layers, userPrefix + user);
+    this.#parts.quarantine.holdTrees(layers, userPrefix + user);
     const users = this.#users.get(imageId) ?? new Set();
     this.#users.set(imageId, users.add(user));
   }
 
   release(imageId: string, user: string): void {
     const users = this.#users.get(imageId);
-    this.#parts.layers.release(`user:${user}`);
+    this.#parts.layers.release(userPrefix + user);
+    this.#parts.quarantine.release(userPrefix + user);
     if (users?.delete(user) !== true || users.size > 0) return;
     this.#users.delete(imageId);
     // Another image than one without names keeps its layers; one that did not load leaves them behind.
@@ -199,8 +249,11 @@ export class ImageStore {
 
   #holdLayers(image: StoredImage): void {
     const { layers } = this.#parts;
-    const diffIds = allLayers(layers, image.layers.map(({ diffId }) => diffId));
-    for (const diffId of diffIds) if (layers.has(diffId)) layers.hold(diffId, `image:${image.id}`);
+    for (const diffId of this.#layersOf([image])) if (layers.has(diffId)) layers.hold(diffId, `image:${image.id}`);
+  }
+
+  #layersOf(images: readonly StoredImage[]): ReadonlySet<string> {
+    return new Set(images.flatMap((image) => allLayers(this.#parts.layers, image.layers.map(({ diffId }) => diffId))));
   }
 
   #releaseLayers(imageId: string): void {

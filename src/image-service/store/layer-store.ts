@@ -5,7 +5,7 @@
  * under its own name). It stays while it has a holder; what has none is deleted by `removeUnused`.
  */
 
-import { chmod, mkdir, rename, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BerthError } from '../../errors/catalogue.ts';
 import { digestHex } from '../digest.ts';
@@ -17,8 +17,14 @@ import type { LayerPlace, UnpackResult } from './unpacker.ts';
 /** What layer.json holds. */
 export type LayerRecord = UnpackResult;
 
-interface Layer {
+/** A layer that lies under its own name. */
+export interface PlacedLayer {
   readonly record: LayerRecord;
+  /** What the layer takes beside what its record counts, see `bytesBeside`. */
+  readonly besideBytes: number;
+}
+
+interface Layer extends PlacedLayer {
   directory: string;
   placed: boolean;
   readonly holders: Set<string>;
@@ -32,6 +38,13 @@ export interface DiskUsage {
 /** The unpacker counts what is in the tree: the layer's directory, its record, its skeleton and the tree's root come on top. */
 const inodesBesideTree = 4;
 
+/** Bytes on the disk of those four, as du counts them. */
+export async function bytesBeside(directory: string): Promise<number> {
+  const places = [directory, ...[layerTree, layerSkeleton, layerRecordFile].map((name) => join(directory, name))];
+  const found = await Promise.all(places.map((place) => stat(place)));
+  return found.reduce((sum, { blocks }) => sum + blocks * 512, 0);
+}
+
 export class LayerStore {
   readonly #paths: StorePaths;
   readonly #trash: Trash;
@@ -40,10 +53,10 @@ export class LayerStore {
   #inodes = 0;
   #stagings = 0;
 
-  constructor(paths: StorePaths, trash: Trash, placed: Iterable<LayerRecord>) {
+  constructor(paths: StorePaths, trash: Trash, placed: Iterable<PlacedLayer>) {
     this.#paths = paths;
     this.#trash = trash;
-    for (const record of placed) this.#add(record, layerPath(paths, record.diffId), true);
+    for (const layer of placed) this.#add(layer, layerPath(paths, layer.record.diffId), true);
   }
 
   has(diffId: string): boolean {
@@ -80,9 +93,14 @@ export class LayerStore {
     for (const { directory, holders } of this.#layers.values()) if (wanted.has(join(directory, layerTree))) holders.add(holder);
   }
 
-  /** Gives up every layer that `holder` holds. */
-  release(holder: string): void {
-    for (const layer of this.#layers.values()) layer.holders.delete(holder);
+  /** Holds every layer but these. */
+  holdOthers(diffIds: ReadonlySet<string>, holder: string): void {
+    for (const [diffId, { holders }] of this.#layers) if (!diffIds.has(diffId)) holders.add(holder);
+  }
+
+  /** Gives up every layer that `holder` holds, or those of them that are named. */
+  release(holder: string, diffIds?: Iterable<string>): void {
+    for (const diffId of diffIds ?? this.#layers.keys()) this.#layers.get(diffId)?.holders.delete(holder);
   }
 
   /** A fresh directory to unpack into; `tree` in it is empty, `skeleton` is not there yet. */
@@ -100,7 +118,7 @@ export class LayerStore {
   /** Takes in a verified layer from a staging directory. */
   async adopt(record: LayerRecord, directory: string, holder: string): Promise<void> {
     await writeFile(join(directory, layerRecordFile), `${JSON.stringify(record)}\n`, { mode: 0o600 });
-    this.#add(record, directory, false).holders.add(holder);
+    this.#add({ record, besideBytes: await bytesBeside(directory) }, directory, false).holders.add(holder);
   }
 
   async discard(directory: string): Promise<void> {
@@ -116,9 +134,21 @@ export class LayerStore {
   async settle(diffId: string): Promise<void> {
     const layer = this.#layer(diffId);
     const destination = layerPath(this.#paths, diffId);
-    await rename(layer.directory, destination);
+    await rename(layer.directory, destination).catch(async (failure: NodeJS.ErrnoException) => {
+      if (failure.code !== 'ENOTEMPTY' && failure.code !== 'EEXIST') throw failure;
+      // A layer that nobody knows of any more, because it could not be moved away.
+      await this.discard(destination);
+      await rename(layer.directory, destination);
+    });
     layer.directory = destination;
     layer.placed = true;
+  }
+
+  /** Forgets a layer at once; what comes back is where it lies, and who held it. */
+  forget(diffId: string): { readonly directory: string; readonly holders: ReadonlySet<string> } {
+    const layer = this.#layer(diffId);
+    this.#remove(layer);
+    return layer;
   }
 
   /**
@@ -127,7 +157,7 @@ export class LayerStore {
    */
   async removeUnused(): Promise<{ readonly removed: readonly LayerRecord[]; readonly done: Promise<void> }> {
     const unused = [...this.#layers.values()].filter((layer) => layer.holders.size === 0);
-    for (const { record } of unused) this.#forget(record);
+    for (const layer of unused) this.#remove(layer);
     const places: string[] = [];
     const failures: unknown[] = [];
     for (const layer of unused) {
@@ -143,17 +173,17 @@ export class LayerStore {
     return { removed: unused.map(({ record }) => record), done };
   }
 
-  #add(record: LayerRecord, directory: string, placed: boolean): Layer {
-    const layer: Layer = { record, directory, placed, holders: new Set() };
+  #add({ record, besideBytes }: PlacedLayer, directory: string, placed: boolean): Layer {
+    const layer: Layer = { record, besideBytes, directory, placed, holders: new Set() };
     this.#layers.set(record.diffId, layer);
-    this.#bytes += record.unpackedBytes + record.skeletonBytes;
+    this.#bytes += record.unpackedBytes + besideBytes;
     this.#inodes += record.inodes + inodesBesideTree;
     return layer;
   }
 
-  #forget(record: LayerRecord): void {
+  #remove({ record, besideBytes }: Layer): void {
     if (!this.#layers.delete(record.diffId)) return;
-    this.#bytes -= record.unpackedBytes + record.skeletonBytes;
+    this.#bytes -= record.unpackedBytes + besideBytes;
     this.#inodes -= record.inodes + inodesBesideTree;
   }
 

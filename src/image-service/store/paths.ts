@@ -4,18 +4,18 @@
  *
  *   ROOT/images/oci-layout, index.json      an OCI image layout (image-spec image-layout.md)
  *   ROOT/images/blobs/sha256/HEX            indexes, manifests and configs; layers are not kept packed
- *   ROOT/images/quarantine/                 what did not load
+ *   ROOT/images/quarantine/                 what did not load or was found damaged
  *   ROOT/layers/sha256/HEX/fs               a layer in overlay form, HEX being its diff ID
  *   ROOT/layers/sha256/HEX/skeleton         its tar without the files' contents, so that it can be exported
  *   ROOT/layers/sha256/HEX/layer.json       its record
  *   ROOT/images/reserve                     space for a new index when the disk is full
  *   ROOT/images/running                     the boot in which the store is, or was last, open
+ *   ROOT/images/mending                     since when layers without an image wait to be named again
  *   ROOT/staging/                           unfinished; emptied at every start
  *   ROOT/trash/                             being deleted; emptied at every start
  */
 
-import { rename } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { digestHex } from '../digest.ts';
 
 export interface StorePaths {
@@ -30,6 +30,8 @@ export interface StorePaths {
   readonly reserve: string;
   /** Holds the boot id while the store is open. */
   readonly running: string;
+  /** See mending.ts. */
+  readonly mending: string;
   readonly quarantine: string;
   readonly layers: string;
   readonly staging: string;
@@ -47,6 +49,7 @@ export function storePaths(root: string): StorePaths {
     blobs: join(images, 'blobs', 'sha256'),
     reserve: join(images, 'reserve'),
     running: join(images, 'running'),
+    mending: join(images, 'mending'),
     quarantine: join(images, 'quarantine'),
     layers: join(root, 'layers', 'sha256'),
     staging: join(root, 'staging'),
@@ -60,11 +63,6 @@ export function blobPath(paths: StorePaths, digest: string): string {
 
 export function layerPath(paths: StorePaths, diffId: string): string {
   return join(paths.layers, digestHex(diffId));
-}
-
-/** Moves what does not load out of the way, for the operator to look at. */
-export async function putAside(paths: StorePaths, path: string): Promise<void> {
-  await rename(path, join(paths.quarantine, `${Date.now()}-${basename(path)}`));
 }
 
 /** The directory that overlay is given. */

@@ -1,7 +1,7 @@
 /** Stands in for berth-unpack in tests that are not about unpacking: keeps the tar as one file. */
 
 import { createHash } from 'node:crypto';
-import { readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { BerthError } from '../../errors/catalogue.ts';
@@ -15,6 +15,8 @@ export interface FakeUnpacker extends Unpacker {
   failWith: BerthError | undefined;
   /** Directories that the next layers only imply. */
   implied: number;
+  /** Thrown in the middle of the next tars that are made again. */
+  packFailsWith: BerthError | undefined;
 }
 
 export function fakeUnpacker(): FakeUnpacker {
@@ -23,6 +25,7 @@ export function fakeUnpacker(): FakeUnpacker {
     synced,
     failWith: undefined,
     implied: 0,
+    packFailsWith: undefined,
     async layer({ tree, skeleton }, input, what, signal) {
       const hash = createHash('sha256');
       const chunks: Buffer[] = [];
@@ -40,28 +43,36 @@ export function fakeUnpacker(): FakeUnpacker {
         throw new BerthError('LAYER_REFUSED', `${what}: decompress`, { cause });
       }
       await writeFile(join(tree, 'layer.tar'), tar);
-      await writeFile(skeleton, '');
+      await writeFile(skeleton, 'skeleton');
       return {
         digest: `sha256:${hash.digest('hex')}`,
         diffId: digestOf(tar),
         size: packed.length,
         tarBytes: tar.length,
-        unpackedBytes: tar.length,
+        unpackedBytes: (await stat(join(tree, 'layer.tar'))).blocks * 512,
         inodes: 1,
-        skeletonBytes: 0,
+        skeletonBytes: 'skeleton'.length,
         contentBytes: tar.length,
         implied: fake.implied,
       };
     },
     async *pack({ tree }) {
+      if (fake.packFailsWith !== undefined) throw fake.packFailsWith;
       yield await readFile(join(tree, 'layer.tar'));
     },
     async parents() {
       return { unpackedBytes: 0, contentBytes: 0, inodes: 0, implied: 0 };
     },
     async check(directory) {
-      const { size } = await stat(join(directory, 'layer.tar'));
-      return { unpackedBytes: size, contentBytes: size, inodes: 1, implied: 0 };
+      const names = await readdir(directory, { recursive: true });
+      const found = await Promise.all(names.map((name) => stat(join(directory, name))));
+      const files = found.filter((entry) => entry.isFile());
+      return {
+        unpackedBytes: found.reduce((sum, { blocks }) => sum + blocks * 512, 0),
+        contentBytes: files.reduce((sum, { size }) => sum + size, 0),
+        inodes: found.length,
+        implied: 0,
+      };
     },
     async sync(directory) {
       synced.push(directory);
