@@ -19,6 +19,12 @@ describe('parseReference', () => {
     ['[2001:db8::1]/team/app', '[2001:db8::1]/team/app:latest'],
     [`busybox@sha256:${hex}`, `docker.io/library/busybox@sha256:${hex}`],
     [`localhost:5000/app:v1@sha256:${hex}`, `localhost:5000/app@sha256:${hex}`],
+    ['[2001:DB8::1]:5000/app@sha256:' + hex, `[2001:DB8::1]:5000/app@sha256:${hex}`],
+    [`registry.example.com/team/app:v1@sha256:${hex}`, `registry.example.com/team/app@sha256:${hex}`],
+    [`busybox:${'t'.repeat(128)}`, `docker.io/library/busybox:${'t'.repeat(128)}`],
+    ['Registry.Example.com:5000/app', 'Registry.Example.com:5000/app:latest'],
+    [`${'r'.repeat(60)}.example.com/${'a'.repeat(255)}`, `${'r'.repeat(60)}.example.com/${'a'.repeat(255)}:latest`],
+    ['localhost:5000/5000/x', 'localhost:5000/5000/x:latest'],
     ['a__b/c-d.e_f', 'docker.io/a__b/c-d.e_f:latest'],
   ])('%s is %s', (text, full) => {
     expect(formatReference(parseReference(text))).toBe(full);
@@ -52,9 +58,32 @@ describe('parseReference', () => {
     'busybox:a b',
     hex,
     `sha256:${hex}`,
-    `docker.io/${'a'.repeat(300)}`,
+    `docker.io/${'a'.repeat(256)}`,
+    `${'r.'.repeat(128)}example.com/app`,
+    `busybox:${'t'.repeat(129)}`,
+    '[:::1]/app',
+    '[::ffff:10.0.0.1]/app',
+    '[fe80::1%eth0]/app',
+    '[::1/app',
+    '::1/app',
+    '[f]:5000/app',
+    '[::1]5000/app',
+    'library/BusyBox',
+    'busybox@latest',
+    `busybox@sha256:${hex}@sha256:${hex}`,
+    hex.slice(0, 12) + ' ',
     'busybox\u0000',
   ])('refuses %j', (text) => {
     expect(() => parseReference(text)).toThrow(expect.objectContaining({ code: 'INVALID_REFERENCE' }));
+  });
+
+  test.each(['sha512', 'blake3', 'sha256+b64u'])('the digest algorithm %s is refused by its name', (algorithm) => {
+    expect(() => parseReference(`busybox@${algorithm}:${'a'.repeat(128)}`)).toThrow(`algorithm "${algorithm}"; only sha256`);
+  });
+
+  test('an id is told from a name', () => {
+    for (const id of [hex, `sha256:${hex}`]) expect(() => parseReference(id)).toThrow(/is an image id; give a name/);
+    // The start of an id is a name like any other; that it stands for an image is known where images are looked up.
+    expect(formatReference(parseReference(hex.slice(0, 12)))).toBe(`docker.io/library/${hex.slice(0, 12)}:latest`);
   });
 });

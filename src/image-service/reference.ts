@@ -7,6 +7,7 @@
  * under `library/`.
  */
 
+import { isIPv6 } from 'node:net';
 import { BerthError } from '../errors/catalogue.ts';
 import { isDigest } from './digest.ts';
 
@@ -25,7 +26,8 @@ const ipv6 = '\\[(?:[a-fA-F0-9:]+)\\]';
 const domainPattern = new RegExp(`^(?:${domainLabel}(?:\\.${domainLabel})*|${ipv6})(?::[0-9]{1,5})?$`);
 const componentPattern = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/;
 const tagPattern = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
-const nameMaxLength = 255;
+/** Of the path, as registries count, and of a host name (RFC 1035). */
+const maxLength = 255;
 
 /**
  * Parses and completes a reference. A name with neither tag nor digest gets the tag `latest`; of a
@@ -38,15 +40,13 @@ export function parseReference(text: string): ImageReference {
   }
   const { name, tag, digest } = splitReference(text);
   const { domain, path } = splitName(name);
-  if (!domainPattern.test(domain) || !portIsValid(domain)) throw invalid(text, `"${domain}" is not a host`);
-  if (name.length > nameMaxLength) throw invalid(text, `the name is longer than ${nameMaxLength} characters`);
+  if (!isHost(domain)) throw invalid(text, `"${domain}" is not a host`);
+  if (path.length > maxLength) throw invalid(text, `the repository name is longer than ${maxLength} characters`);
   if (!path.split('/').every((component) => componentPattern.test(component))) {
     throw invalid(text, `"${path}" is not a repository name (lower-case letters, digits, and . _ - between them)`);
   }
   if (tag !== undefined && !tagPattern.test(tag)) throw invalid(text, `"${tag}" is not a tag`);
-  if (digest !== undefined && !isDigest(digest)) {
-    throw invalid(text, `"${digest}" is not a digest (sha256: and 64 hex digits)`);
-  }
+  if (digest !== undefined && !isDigest(digest)) throw invalid(text, digestProblem(digest));
   if (digest !== undefined) return { domain, path, tag: undefined, digest };
   return { domain, path, tag: tag ?? 'latest', digest: undefined };
 }
@@ -83,9 +83,17 @@ function splitName(name: string): { domain: string; path: string } {
   return { domain, path };
 }
 
-function portIsValid(domain: string): boolean {
-  const port = /:([0-9]+)$/.exec(domain)?.[1];
+function isHost(domain: string): boolean {
+  const [, host = '', port] = /^(\[.*\]|.*?)(?::([0-9]+))?$/.exec(domain) ?? [];
+  if (!domainPattern.test(domain) || host.length > maxLength) return false;
+  if (host.startsWith('[') && !isIPv6(host.slice(1, -1))) return false;
   return port === undefined || (Number(port) >= 1 && Number(port) <= 65535);
+}
+
+function digestProblem(digest: string): string {
+  const algorithm = /^([a-z0-9]+(?:[+._-][a-z0-9]+)*):/.exec(digest)?.[1];
+  const known = algorithm === undefined || algorithm === 'sha256';
+  return known ? `"${digest}" is not a digest (sha256: and 64 hex digits)` : `its digest is of the algorithm "${algorithm}"; only sha256 is supported`;
 }
 
 function invalid(text: string, problem: string): BerthError {

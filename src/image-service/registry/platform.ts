@@ -1,6 +1,7 @@
 /** Which entry of an image index runs on this node (image-spec image-index.md, "platform"). */
 
 import { arch } from 'node:process';
+import { processorVariant } from './processor.ts';
 
 export interface Platform {
   readonly os: string;
@@ -24,7 +25,7 @@ const goArchitecture: Readonly<Record<string, string>> = {
 
 export function hostPlatform(): Platform {
   const architecture = goArchitecture[arch] ?? arch;
-  return normalizePlatform({ os: 'linux', architecture, variant: architecture === 'arm' ? 'v7' : '' });
+  return normalizePlatform({ os: 'linux', architecture, variant: processorVariant(architecture) });
 }
 
 /** Old names and implied variants, as the containerd platforms package normalises them. */
