@@ -45,9 +45,14 @@ function smallFiles(top: string, files: number, seed: number): TarEntry[] {
   return entries;
 }
 
-/** By the names that the bench's table has. */
-export const pulled: Readonly<Record<string, () => BuiltImage>> = {
-  '12,000 small files': () => buildImage([buildLayer(smallFiles('small', 12_000, 100_000))], {}),
-  '12 files of 16 MiB': () => buildImage([buildLayer([dir('large'), ...Array.from({ length: 12 }, (_, number) => file(`large/${number}`, text(LARGE_BYTES, 200_000 + number)))])], {}),
-  '8 layers of 1,500 files': () => buildImage(Array.from({ length: 8 }, (_, layer) => buildLayer(smallFiles(`layer-${layer}`, 1500, 300_000 + layer * 1500))), {}),
+/** By the names that the bench's table has. Each number has an image with contents of its own. */
+export const pulled: Readonly<Record<string, (number: number) => BuiltImage>> = {
+  '12,000 small files': (number) => buildImage([buildLayer(smallFiles('small', 12_000, seed(number, 0)))], {}),
+  '12 files of 16 MiB': (number) => buildImage([buildLayer([dir('large'), ...Array.from({ length: 12 }, (_, at) => file(`large/${at}`, text(LARGE_BYTES, seed(number, 20_000 + at))))])], {}),
+  '8 layers of 1,500 files': (number) => buildImage(Array.from({ length: 8 }, (_, layer) => buildLayer(smallFiles(`layer-${layer}`, 1500, seed(number, 30_000 + layer * 1500)))), {}),
 };
+
+/** Images of one number have seeds below 50,000 in common, none of them 0. */
+function seed(number: number, offset: number): number {
+  return 1 + number * 50_000 + offset;
+}

@@ -2,8 +2,11 @@
  * Times PullImage on a Berth of its own and, given --peer SOCKET, beside it on another CRI runtime, from one registry,
  * with the registry's files in the page cache and without: `BERTHD=$PWD/dist/berthd node bench/pull.ts`, as root.
  *
- * A peer needs --registry URL, a registry that both reach and that takes pushes; where the peer has a network
- * namespace of its own, start the bench in it: `nsenter --net=/proc/PID/ns/net node bench/pull.ts …`, with --here.
+ * The registry is the bench's own, on loopback. Where the peer has a network namespace of its own, start the bench in
+ * it: `nsenter --net=/proc/PID/ns/net node bench/pull.ts --here …`.
+ *
+ * Every pull is of another image: ext4 looks for a free inode past each one that was deleted within minutes, which
+ * takes seconds when thousands were, and makes the second pull after a removal a measurement of that alone.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -15,6 +18,7 @@ import type { CriClient } from '../conformance/harness/cri-client.ts';
 import { prepareDaemon } from '../conformance/harness/daemon.ts';
 import { push } from '../conformance/harness/push.ts';
 import { startRegistry } from '../conformance/harness/registry.ts';
+import type { Registry } from '../conformance/harness/registry.ts';
 import { inOwnWorld } from '../conformance/harness/world.ts';
 import { listenerOf } from './memory.ts';
 import { pulled } from './pull-images.ts';
@@ -23,14 +27,14 @@ import { percentile } from './report.ts';
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 const METRICS = '127.0.0.1:19109';
 const caches = ['warm', 'cold'] as const;
+type Cache = (typeof caches)[number];
 
 const { values: options } = parseArgs({
   options: {
     peer: { type: 'string' },
-    registry: { type: 'string' },
-    /** In the caller's network namespace: the peer's registry is in it. */
+    /** In the caller's network namespace: a peer is in it. */
     here: { type: 'boolean', default: false },
-    rounds: { type: 'string', default: '7' },
+    rounds: { type: 'string', default: '5' },
     only: { type: 'string' },
   },
 });
@@ -54,21 +58,18 @@ function cpuOf(pid: number): number {
   return fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0) / 100;
 }
 
-/** What a layer has left behind in the memory of the machine must not help or hinder the next one. */
-function settle(cache: (typeof caches)[number]): void {
+/** Without anything in the page cache, or with the registry's files alone. */
+function settle(cache: Cache, storage: string): void {
   spawnSync('sync');
-  if (cache === 'cold') writeFileSync('/proc/sys/vm/drop_caches', '3');
+  writeFileSync('/proc/sys/vm/drop_caches', '3');
+  if (cache === 'warm') spawnSync('sh', ['-c', 'cat "$0"/docker/registry/v2/blobs/sha256/*/*/data > /dev/null', storage]);
 }
 
-async function pullOnce({ cri, pid }: Subject, image: string, cache: (typeof caches)[number]): Promise<Sample> {
-  settle(cache);
+async function pullOnce({ cri, pid }: Subject, image: string): Promise<Sample> {
   const before = cpuOf(pid);
   const began = performance.now();
   await cri.call('PullImage', { image: { image } });
-  const milliseconds = performance.now() - began;
-  const sample = { milliseconds, cpu: cpuOf(pid) - before };
-  await cri.call('RemoveImage', { image: { image } });
-  return sample;
+  return { milliseconds: performance.now() - began, cpu: cpuOf(pid) - before };
 }
 
 /** Seconds by work, from Berth's metrics. */
@@ -97,18 +98,33 @@ function shares(before: ReadonlyMap<string, number>, after: ReadonlyMap<string, 
 
 const percent = (part: number, whole: number): string => `${((100 * part) / whole).toFixed(0)} %`;
 
-async function measure(subjects: readonly Subject[], name: string, image: string): Promise<void> {
-  for (const cache of caches) {
-    const samples = subjects.map((): Sample[] => []);
-    const before = await unpackCpu();
-    for (let round = 0; round < Number(options.rounds); round += 1) {
-      const turns = round % 2 === 0 ? [...subjects.entries()] : [...subjects.entries()].toReversed();
-      for (const [at, subject] of turns) samples[at]?.push(await pullOnce(subject, image, cache));
+/** Turn by turn, and who begins changes. Nothing is removed before all have been pulled. */
+async function measure(subjects: readonly Subject[], registry: Registry, name: string, images: readonly string[], cache: Cache): Promise<void> {
+  const samples = subjects.map((): Sample[] => []);
+  const before = await unpackCpu();
+  for (const [round, image] of images.entries()) {
+    const turns = round % 2 === 0 ? [...subjects.entries()] : [...subjects.entries()].toReversed();
+    for (const [at, subject] of turns) {
+      settle(cache, registry.storage);
+      samples[at]?.push(await pullOnce(subject, image));
     }
-    const total = (samples[0] ?? []).reduce((sum, { cpu }) => sum + cpu, 0);
-    say(row(`${name}, ${cache}: ms`, subjects, samples, ({ milliseconds }) => milliseconds, 0));
-    say(row('  CPU seconds', subjects, samples, ({ cpu }) => cpu, 2));
-    say(`  Berth's CPU: ${shares(before, await unpackCpu(), total)}`);
+  }
+  const total = (samples[0] ?? []).reduce((sum, { cpu }) => sum + cpu, 0);
+  say(row(`${name}, ${cache}: ms`, subjects, samples, ({ milliseconds }) => milliseconds, 0));
+  say(row('  CPU seconds', subjects, samples, ({ cpu }) => cpu, 2));
+  say(`  Berth's CPU: ${shares(before, await unpackCpu(), total)}`);
+  for (const { cri } of subjects) for (const image of images) await cri.call('RemoveImage', { image: { image } });
+}
+
+async function measureAll(subjects: readonly Subject[], registry: Registry): Promise<void> {
+  for (const [kind, [name, build]] of Object.entries(pulled).entries()) {
+    if (options.only !== undefined && !name.includes(options.only)) continue;
+    const images: string[] = [];
+    for (let number = 0; number < Number(options.rounds); number += 1) {
+      await push(registry, `bench/pull-${kind}`, String(number), build(number));
+      images.push(`${registry.host}/bench/pull-${kind}:${number}`);
+    }
+    for (const cache of caches) await measure(subjects, registry, name, images, cache);
   }
 }
 
@@ -119,10 +135,8 @@ async function subject(socket: string, pid: number): Promise<Subject> {
 }
 
 async function bench(): Promise<number> {
-  const own = options.registry === undefined ? await startRegistry() : undefined;
-  const url = options.registry ?? own?.url ?? '';
-  const { host } = new URL(url);
-  const daemon = await prepareDaemon({ registries: { [host]: url }, logLevel: 'info', flags: ['--metrics-address', METRICS] });
+  const registry = await startRegistry();
+  const daemon = await prepareDaemon({ registries: { [registry.host]: registry.url }, logLevel: 'info', flags: ['--metrics-address', METRICS] });
   const subjects: Subject[] = [];
   try {
     await daemon.start();
@@ -132,17 +146,12 @@ async function bench(): Promise<number> {
       subjects.push(await subject(`unix://${path}`, await listenerOf(path)));
     }
     say(`${subjects.map(({ name }) => name).join(' beside ')}; Linux ${release()}, ${cpus().length} cores; median of ${options.rounds} rounds`);
-    for (const [position, [name, build]] of Object.entries(pulled).entries()) {
-      if (options.only !== undefined && !name.includes(options.only)) continue;
-      const repository = `bench/pull-${position}`;
-      await push({ url }, repository, 'latest', build());
-      await measure(subjects, name, `${host}/${repository}:latest`);
-    }
+    await measureAll(subjects, registry);
     return 0;
   } finally {
     for (const { cri } of subjects) cri.close();
     await daemon.dispose();
-    await own?.stop();
+    await registry.stop();
   }
 }
 

@@ -28,7 +28,8 @@ static const unsigned int allowed[] = {
 	/* memory, threads, and what the C library does by itself */
 	SYS_mmap, SYS_munmap, SYS_mremap, SYS_mprotect, SYS_madvise, SYS_brk, SYS_clone, SYS_clone3, SYS_futex, SYS_rseq,
 	SYS_set_robust_list, SYS_gettid, SYS_getpid, SYS_tgkill, SYS_sched_yield, SYS_sched_getaffinity, SYS_rt_sigaction,
-	SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sigaltstack, SYS_restart_syscall, SYS_clock_gettime, SYS_getrandom,
+	SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sigaltstack, SYS_restart_syscall, SYS_clock_gettime, SYS_getrusage,
+	SYS_getrandom,
 	SYS_exit, SYS_exit_group,
 };
 

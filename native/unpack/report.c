@@ -1,6 +1,7 @@
 #include "report.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 
 /* Length of the well-formed UTF-8 sequence at `at`, or 0. Names in archives may be any bytes. */
@@ -65,8 +66,10 @@ static unsigned long long microseconds(struct timeval time)
 /* Where the processor time went, in microseconds. */
 static void print_cpu(const struct stream_totals *totals)
 {
-	struct rusage usage = { 0 };
-	getrusage(RUSAGE_SELF, &usage);
+	struct rusage usage;
+	/* Its arguments cannot be wrong. */
+	if (getrusage(RUSAGE_SELF, &usage) < 0)
+		abort();
 	printf("\"cpu\":{\"decompress\":%llu,\"hash\":%llu,\"user\":%llu,\"kernel\":%llu},",
 	       (unsigned long long)totals->decompress_ns / 1000, (unsigned long long)totals->hash_ns / 1000,
 	       microseconds(usage.ru_utime), microseconds(usage.ru_stime));
