@@ -44,12 +44,20 @@ export interface Config {
   readonly registry: {
     /** hosts.toml tree. Flag --registry-config-dir. */
     readonly configDir: string;
+    /** Docker's tree of certificates, for registries that configDir does not name; empty for none. */
+    readonly dockerCertsDir: string;
     /** Docker's config.json with credentials for pulls that bring none; empty for none. */
     readonly authFile: string;
     /** Downloads at once over all pulls. */
     readonly maxConcurrentDownloads: number;
     /** Unpackers at once over all pulls. */
     readonly maxConcurrentUnpacks: number;
+    /** Layers of one pull at once, of the two above. */
+    readonly maxConcurrentPerPull: number;
+    /** Attempts at one server, the first included. */
+    readonly attempts: number;
+    /** Milliseconds before the second attempt; doubles with each further one. */
+    readonly retryDelayMilliseconds: number;
     /** Seconds without a byte after which a pull is given up. */
     readonly progressTimeoutSeconds: number;
   };

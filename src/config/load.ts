@@ -136,9 +136,13 @@ function toConfig(values: ReadonlyMap<string, SettingValue>): Config {
     },
     registry: {
       configDir: get('registry.config_dir'),
+      dockerCertsDir: get('registry.docker_certs_dir'),
       authFile: get('registry.auth_file'),
       maxConcurrentDownloads: get('registry.max_concurrent_downloads'),
       maxConcurrentUnpacks: get('registry.max_concurrent_unpacks'),
+      maxConcurrentPerPull: get('registry.max_concurrent_per_pull'),
+      attempts: get('registry.attempts'),
+      retryDelayMilliseconds: get('registry.retry_delay_milliseconds'),
       progressTimeoutSeconds: get('registry.progress_timeout_seconds'),
     },
     images: {

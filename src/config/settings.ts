@@ -96,9 +96,13 @@ const cni: readonly Setting[] = [
 
 const registry: readonly Setting[] = [
   { key: 'registry.config_dir', flag: 'registry-config-dir', placeholder: 'DIR', kind: path, default: '/etc/berth/certs.d', help: 'mirrors and certificates: HOST/hosts.toml' },
+  { key: 'registry.docker_certs_dir', kind: optionalPath, default: '/etc/docker/certs.d', help: 'certificates as Docker has them, for registries that config_dir does not name; empty for none' },
   { key: 'registry.auth_file', kind: optionalPath, default: '', help: 'credentials in the format of Docker, for pulls that bring none' },
   { key: 'registry.max_concurrent_downloads', kind: upTo(1, 256), default: 6, help: 'over all pulls' },
-  { key: 'registry.max_concurrent_unpacks', kind: upTo(1, 256), default: 4, help: 'over all pulls' },
+  { key: 'registry.max_concurrent_unpacks', kind: upTo(1, 256), default: 6, help: 'over all pulls' },
+  { key: 'registry.max_concurrent_per_pull', kind: upTo(1, 256), default: 4, help: 'layers of one pull at once' },
+  { key: 'registry.attempts', kind: upTo(1, 20), default: 4, help: 'at one server' },
+  { key: 'registry.retry_delay_milliseconds', kind: upTo(1, 60_000), default: 250, help: 'before the second attempt; doubles with each' },
   { key: 'registry.progress_timeout_seconds', kind: upTo(1, 86_400), default: 60, help: 'without a byte after which a pull is given up' },
 ];
 

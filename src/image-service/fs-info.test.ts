@@ -28,7 +28,7 @@ function options(containerUsage?: ImageServiceOptions['containerUsage']): ImageS
     containersDir: join(rig.root, 'containers'),
     containerUsage,
     unpackProgram: '/nowhere',
-    registry: { configDir: rig.certs, authFile: '', maxConcurrentDownloads: 1, maxConcurrentUnpacks: 1, progressTimeoutSeconds: 1 },
+    registry: { configDir: rig.certs, dockerCertsDir: '', authFile: '', maxConcurrentDownloads: 1, maxConcurrentUnpacks: 1, maxConcurrentPerPull: 1, attempts: 1, retryDelayMilliseconds: 1, progressTimeoutSeconds: 1 },
     log: pino({ level: 'silent' }),
     clock: { nowNanos: () => 1_700_000_000_123_456_789n },
   };

@@ -136,7 +136,6 @@ export class ImagePuller {
   ): Promise<void> {
     const failed = new AbortController();
     const either = AbortSignal.any([signal, failed.signal]);
-    const clients = session.able('pull');
     const layers = [...new Map(remote.layers.map((layer) => [layer.diffId, layer])).values()];
     const watches = layers.map(({ descriptor: { digest, size } }): LayerWatch => ({ digest, size, received: 0, state: 'waiting' }));
     watch.layers = watches;
@@ -144,7 +143,7 @@ export class ImagePuller {
       const what = `${name}: layer ${layer.descriptor.digest}`;
       try {
         const { digest, size } = layer.descriptor;
-        const ensure = (): Promise<void> => this.#options.layerPuller.ensure({ layer, clients, holder, what, watch: watches[position] }, either);
+        const ensure = (): Promise<void> => this.#options.layerPuller.ensure({ layer, sources: session.sources(layer.descriptor), holder, what, watch: watches[position] }, either);
         await step('pull.layer', ensure, { 'berth.layer.digest': digest, 'berth.layer.size': size });
       } catch (failure) {
         failed.abort(failure);

@@ -37,7 +37,7 @@ function open(): Promise<ImageService> {
     root: join(directory, 'root'),
     containersDir: join(directory, 'root', 'containers'),
     unpackProgram,
-    registry: { configDir: join(directory, 'certs.d'), authFile: '', maxConcurrentDownloads: 3, maxConcurrentUnpacks: 2, progressTimeoutSeconds: 30 },
+    registry: { configDir: join(directory, 'certs.d'), dockerCertsDir: '', authFile: '', maxConcurrentDownloads: 3, maxConcurrentUnpacks: 2, maxConcurrentPerPull: 2, attempts: 4, retryDelayMilliseconds: 250, progressTimeoutSeconds: 30 },
     log: pino({ level: 'silent' }),
     clock: systemClock(),
     environment: {},

@@ -1,8 +1,8 @@
 /** Puts the image service together. */
 
-import PQueue from 'p-queue';
 import type { BerthImageHandlers, ImageHandlers as CriImageHandlers } from '../cri-server/handlers.ts';
 import { imageAdminHandlers } from './admin/handlers.ts';
+import { FairSlots } from './fair-slots.ts';
 import { imageFsInfo } from './fs-info.ts';
 import { ImagePuller } from './image-pull.ts';
 import type { ImageProvider } from './images.ts';
@@ -13,8 +13,9 @@ import { createImageProvider } from './provider.ts';
 import { pullImage } from './pull.ts';
 import { formatReference, parseReference } from './reference.ts';
 import { hostPlatform } from './registry/platform.ts';
-import type { Platform } from './registry/platform.ts';
-import { defaultRetryPolicy } from './registry/retry.ts';
+import { retryPolicy } from './registry/retry.ts';
+import type { SessionOptions } from './registry/session.ts';
+import { TokenCache } from './registry/token-cache.ts';
 import { removeImage } from './remove.ts';
 import { imageStatus } from './status.ts';
 import type { ImageStore } from './store/image-store.ts';
@@ -46,7 +47,8 @@ export async function createImageService(options: ImageServiceOptions): Promise<
   const store = await openImageStore(options.root, unpacker, options.log);
   const layerPuller = createLayerPuller(options, store, unpacker);
   const platform = hostPlatform();
-  const puller = createPuller(options, { store, layerPuller, platform });
+  const session = sessionOptions(options);
+  const puller = new ImagePuller({ store, layerPuller, platform, session, log: options.log, metrics: options.metrics });
   const pinned = new Set((options.pinnedImages ?? []).map((name) => formatReference(parseReference(name))));
   const tidying = setInterval(() => {
     store.tidy().catch((failure: unknown) => options.log.warn({ err: failure }, 'what a damage left could not be removed'));
@@ -74,31 +76,25 @@ export async function createImageService(options: ImageServiceOptions): Promise<
   };
 }
 
-function createLayerPuller({ registry, retry, metrics }: ImageServiceOptions, store: ImageStore, unpacker: Unpacker): LayerPuller {
+function createLayerPuller({ registry, metrics }: ImageServiceOptions, store: ImageStore, unpacker: Unpacker): LayerPuller {
   return new LayerPuller({
     layers: store.layers,
     unpacker,
-    retry: retry ?? defaultRetryPolicy,
-    downloads: new PQueue({ concurrency: registry.maxConcurrentDownloads }),
-    unpacks: new PQueue({ concurrency: registry.maxConcurrentUnpacks }),
+    retry: retryPolicy(registry),
+    downloads: new FairSlots({ total: registry.maxConcurrentDownloads, perOwner: registry.maxConcurrentPerPull }),
+    unpacks: new FairSlots({ total: registry.maxConcurrentUnpacks, perOwner: registry.maxConcurrentPerPull }),
     metrics,
   });
 }
 
-function createPuller(
-  { registry, log, metrics, retry, environment }: ImageServiceOptions,
-  parts: { readonly store: ImageStore; readonly layerPuller: LayerPuller; readonly platform: Platform },
-): ImagePuller {
-  return new ImagePuller({
-    ...parts,
-    log,
-    metrics,
-    session: {
-      configDir: registry.configDir,
-      authFile: registry.authFile,
-      retry: retry ?? defaultRetryPolicy,
-      progressTimeout: registry.progressTimeoutSeconds * 1000,
-      environment: environment ?? process.env,
-    },
-  });
+function sessionOptions({ registry, clock, environment }: ImageServiceOptions): SessionOptions {
+  return {
+    configDir: registry.configDir,
+    dockerCertsDir: registry.dockerCertsDir,
+    authFile: registry.authFile,
+    retry: retryPolicy(registry),
+    tokens: new TokenCache(clock),
+    progressTimeout: registry.progressTimeoutSeconds * 1000,
+    environment: environment ?? process.env,
+  };
 }

@@ -4,13 +4,13 @@
  */
 
 import { createHash } from 'node:crypto';
-import type PQueue from 'p-queue';
 import { BerthError } from '../errors/catalogue.ts';
 import type { ImageMetrics } from '../telemetry/image-metrics.ts';
-import { carried, step } from '../telemetry/steps.ts';
-import { runBounded, waitUnlessAborted } from './bounded.ts';
+import { step } from '../telemetry/steps.ts';
+import { waitUnlessAborted } from './bounded.ts';
+import type { FairSlots } from './fair-slots.ts';
 import { BlobStream } from './registry/blob-stream.ts';
-import type { RegistryClient } from './registry/client.ts';
+import type { BlobSource } from './registry/blob-source.ts';
 import type { RemoteLayer } from './registry/resolve.ts';
 import type { RetryPolicy } from './registry/retry.ts';
 import { allFailed } from './registry/session.ts';
@@ -21,9 +21,9 @@ export interface LayerPullOptions {
   readonly layers: LayerStore;
   readonly unpacker: Unpacker;
   readonly retry: RetryPolicy;
-  /** Bounds over all pulls. */
-  readonly downloads: PQueue;
-  readonly unpacks: PQueue;
+  /** Bounds over all pulls, shared out by holder. A layer takes an unpacking first, then a download. */
+  readonly downloads: FairSlots;
+  readonly unpacks: FairSlots;
   readonly metrics?: ImageMetrics | undefined;
 }
 
@@ -38,8 +38,8 @@ export interface LayerWatch {
 
 export interface LayerRequest {
   readonly layer: RemoteLayer;
-  /** Endpoints to ask, in order. */
-  readonly clients: readonly RegistryClient[];
+  /** Whom to ask, in order. */
+  readonly sources: readonly BlobSource[];
   /** Who holds the layer from now on. */
   readonly holder: string;
   /** Names image and layer in errors. */
@@ -122,9 +122,9 @@ export class LayerPuller {
   /** A server whose content is wrong is passed over for the next; the layer starts from zero then. */
   async #fetchFromAny(request: LayerRequest, signal: AbortSignal): Promise<void> {
     const failures: BerthError[] = [];
-    let clients = request.clients;
-    while (clients.length > 0) {
-      const stream = new BlobStream(clients, request.layer.descriptor, request.what, this.#options.retry);
+    let sources = request.sources;
+    while (sources.length > 0) {
+      const stream = new BlobStream(sources, request.layer.descriptor, request.what, this.#options.retry);
       try {
         return await this.#unpackStream(request, stream, signal);
       } catch (failure) {
@@ -132,7 +132,7 @@ export class LayerPuller {
         if (!(failure instanceof BerthError)) throw failure;
         failures.push(failure);
         if (!isContentFailure(failure)) break;
-        clients = stream.unused;
+        sources = stream.unused;
       }
     }
     throw allFailed(failures, request.what, 'pull');
@@ -144,7 +144,7 @@ export class LayerPuller {
       diffId: request.layer.diffId,
       holder,
       what,
-      content: this.#download(stream, request.watch, signal),
+      content: this.#download(stream, request, signal),
       verify: (result) => verify(result, request),
       explain: (failure) => this.#explain(failure, request, stream, signal),
     };
@@ -166,20 +166,18 @@ export class LayerPuller {
         throw failure;
       }
     };
-    await runBounded(unpacks, signal, carried(() => step('pull.unpack', unpack)));
+    const release = await unpacks.acquire(work.holder, signal);
+    try {
+      await step('pull.unpack', unpack);
+    } finally {
+      release();
+    }
   }
 
   /** The stream, once there is a free place among the downloads; the place is kept to its end. */
-  async *#download(stream: BlobStream, watch: LayerWatch | undefined, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
-    const { promise: finished, resolve: finish } = Promise.withResolvers<void>();
-    const { promise: started, resolve: start, reject: refuse } = Promise.withResolvers<void>();
-    const place = runBounded(this.#options.downloads, signal, () => {
-      start();
-      return finished;
-    });
-    place.catch(refuse);
+  async *#download(stream: BlobStream, { holder, watch }: LayerRequest, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
+    const release = await this.#options.downloads.acquire(holder, signal);
     try {
-      await started;
       if (watch !== undefined) Object.assign(watch, { state: 'downloading', received: 0 });
       for await (const chunk of stream.chunks(signal)) {
         this.#options.metrics?.downloaded(chunk.length);
@@ -187,7 +185,7 @@ export class LayerPuller {
         yield chunk;
       }
     } finally {
-      finish();
+      release();
     }
   }
 

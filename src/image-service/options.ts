@@ -5,7 +5,6 @@ import type { Config } from '../config/config.ts';
 import type { Clock } from '../telemetry/clock.ts';
 import type { ImageMetrics } from '../telemetry/image-metrics.ts';
 import type { DiskUsage } from './store/layer-store.ts';
-import type { RetryPolicy } from './registry/retry.ts';
 import type { UnpackLimits } from './store/unpacker.ts';
 
 export interface ImageServiceOptions {
@@ -27,7 +26,6 @@ export interface ImageServiceOptions {
   /** References of images that the kubelet must not collect. */
   readonly pinnedImages?: readonly string[] | undefined;
   readonly unpackLimits?: UnpackLimits | undefined;
-  readonly retry?: RetryPolicy | undefined;
   /** For the proxy variables; the process's own by default. */
   readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
 }

@@ -45,8 +45,8 @@ export const registryCommand: Command = {
       values['registry-config-dir'] === undefined ? [] : [['registry.config_dir', values['registry-config-dir']] as const],
     );
     const { config } = await loadConfig({ overrides, ...(values.config !== undefined && { configFile: values.config }) });
-    const { configDir, authFile, progressTimeoutSeconds } = config.registry;
-    const options = { configDir, authFile, progressTimeout: progressTimeoutSeconds * 1000, environment: process.env };
+    const { configDir, dockerCertsDir, authFile, progressTimeoutSeconds } = config.registry;
+    const options = { configDir, dockerCertsDir, authFile, progressTimeout: progressTimeoutSeconds * 1000, environment: process.env };
     const explanation = await explainReference(parseReference(reference), givenAuth(values.user), options, AbortSignal.timeout(patience));
     output.write(values.json === true ? `${JSON.stringify(plain(explanation), undefined, 2)}\n` : describe(explanation, authFile));
     return explanation.endpoints.some(({ answer }) => 'digest' in answer) ? 0 : 1;

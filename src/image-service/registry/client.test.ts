@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ServerResponse } from 'node:http';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { FakeRegistry } from '../testing/fake-registry.ts';
 import type { SeenRequest } from '../testing/fake-registry.ts';
 import { makeLayer, putImage } from '../testing/image-maker.ts';
@@ -214,6 +216,42 @@ describe('mirrors', () => {
     await pull();
   });
 
+  test('a mirror that is not there is waited for once in a pull', async () => {
+    const layers = [layer, makeLayer({ other: 'content' })];
+    putImage(registry, 'app', 'v1', layers);
+    // It takes the connection, and then says nothing that would make it TLS.
+    let connections = 0;
+    const silent = createServer(() => void (connections += 1));
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    const { port } = silent.address() as AddressInfo;
+    await rig.hosts(registry.host, `server = "http://${registry.host}"\n[host."https://127.0.0.1:${port}"]\ndial_timeout = "100ms"\n`);
+    await pull();
+    expect(connections).toBe(1);
+    silent.close();
+  });
+
+  test('a mirror that always fails is asked as often as the settings say, and then the registry', async () => {
+    other.intercept = (_request, response) => Boolean(response.writeHead(500).end());
+    await rig.hosts(registry.host, `server = "http://${registry.host}"\n[host."http://${other.host}"]\n`);
+    await pull();
+    expect(other.requests(/manifests/)).toHaveLength(3);
+    expect(registry.requests(/manifests/)).toHaveLength(1);
+  });
+
+  test('a path that overrides stands for all that comes before the repository', async () => {
+    putImage(other, 'cache/app', 'v1', [layer]);
+    const seen: string[] = [];
+    other.intercept = (request, response) => {
+      seen.push(request.path);
+      other.answer({ ...request, path: request.path.replace('/site/', '/v2/cache/') }, response);
+      return true;
+    };
+    await rig.hosts(registry.host, `server = "http://${registry.host}"\n[host."http://${other.host}/site"]\noverride_path = true\n`);
+    await pull();
+    expect(seen[0]).toBe('/site/app/manifests/v1');
+    expect(registry.seen).toEqual([]);
+  });
+
   test('when all fail the registry’s answer counts and the mirrors’ are told', async () => {
     await rig.hosts(registry.host, `server = "http://${registry.host}"\n[host."http://${other.host}"]\n`);
     const failure = await rig.pull(`${registry.host}/absent:v1`).catch((cause: unknown) => cause);
@@ -262,9 +300,10 @@ describe('proxies', () => {
   });
 
   test('NO_PROXY is left alone', async () => {
-    rig.environment = { HTTP_PROXY: `http://${other.host}`, NO_PROXY: '127.0.0.1' };
+    rig.environment = { HTTP_PROXY: `http://${other.host}`, NO_PROXY: 'example.com, invalid' };
     await rig.open();
-    await pull();
+    await rig.plainHttp('registry.invalid');
+    await expect(rig.pull('registry.invalid/app:v1')).rejects.toThrow(/registry\.invalid cannot be reached/);
     expect(other.seen).toEqual([]);
   });
 });

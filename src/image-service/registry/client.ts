@@ -1,16 +1,21 @@
 /** The distribution API (distribution spec 1.1, "Pull") of one endpoint, for one repository. */
 
+import { Readable } from 'node:stream';
 import { Authorizer } from './authorizer.ts';
 import { readBody } from './body.ts';
-import { parseChallenges } from './challenge.ts';
+import { requestBlob } from './blob-source.ts';
+import type { BlobSource, OpenedBlob } from './blob-source.ts';
 import type { PullAuth } from './credentials.ts';
 import { digestOf } from '../digest.ts';
 import { manifestAccept } from './descriptor.ts';
 import type { Descriptor } from './descriptor.ts';
+import { decoded, isEncoded } from './encoding.ts';
 import type { Endpoint } from './endpoint.ts';
-import { RegistryFailure, errorDetail, failureOfStatus, failureOfTransport } from './failure.ts';
-import { parseRetryAfter, withRetries } from './retry.ts';
+import { Exchange } from './exchange.ts';
+import { RegistryFailure, failureOfTransport, isAbsentServer } from './failure.ts';
+import { withRetries } from './retry.ts';
 import type { RetryPolicy } from './retry.ts';
+import type { TokenCache } from './token-cache.ts';
 import { tokenSource } from './token-server.ts';
 import { Transport } from './transport.ts';
 import type { HttpRequest, HttpResponse, TransportOptions } from './transport.ts';
@@ -31,35 +36,45 @@ export interface ClientOptions extends TransportOptions {
   readonly retry: RetryPolicy;
   /** Another endpoint comes after this one. */
   readonly hasAlternative: boolean;
+  /** Shared by all pulls. */
+  readonly tokens: TokenCache;
 }
 
 /** 4 MiB is the least that registries must accept and the most that any sensible manifest needs. */
 const maxManifestBytes = 4 * 1024 * 1024;
 /** Configs hold one history entry per build step and labels. */
 const maxConfigBytes = 8 * 1024 * 1024;
-const maxErrorBytes = 64 * 1024;
+const success: ReadonlySet<number> = new Set([200, 206]);
 
-export class RegistryClient {
+export class RegistryClient implements BlobSource {
   readonly endpoint: Endpoint;
   readonly #repository: Repository;
   readonly #options: ClientOptions;
   readonly #transport: Transport;
-  readonly #authorizer: Authorizer;
+  readonly #exchange: Exchange;
+  /** That this server could not be reached at all; with others to ask, it is not waited for again. */
+  #absence: RegistryFailure | undefined;
 
   constructor(endpoint: Endpoint, repository: Repository, auth: PullAuth | undefined, options: ClientOptions) {
     this.endpoint = endpoint;
     this.#repository = repository;
     this.#options = options;
     this.#transport = new Transport(endpoint, options);
-    this.#authorizer = new Authorizer(endpoint, repository.path, auth, tokenSource(this.#transport, options.retry));
+    const scope = { wanted: [`repository:${repository.path}:pull`], always: false };
+    const tokens = { source: tokenSource(this.#transport, options.retry), cache: options.tokens };
+    this.#exchange = new Exchange(this.#transport, endpoint, new Authorizer(endpoint, scope, auth, tokens));
+  }
+
+  get host(): string {
+    return this.endpoint.host;
   }
 
   /** `target` is a tag or a digest; a digest is verified. */
   async manifest(target: string, what: string, signal: AbortSignal): Promise<Document> {
     const url = this.#url(`manifests/${target}`);
-    return this.#document(url, { accept: [manifestAccept.join(', ')] }, maxManifestBytes, what, signal, (content, response) => {
+    return this.#document(url, { accept: [manifestAccept.join(', ')] }, maxManifestBytes, what, signal, (response) => {
       const promised = target.includes(':') ? target : response.headers['docker-content-digest'];
-      if (promised?.startsWith('sha256:') === true) this.#verify(content, promised, what);
+      return promised?.startsWith('sha256:') === true ? promised : undefined;
     });
   }
 
@@ -69,31 +84,13 @@ export class RegistryClient {
       throw new RegistryFailure('REGISTRY_PROTOCOL', `${what}: ${descriptor.size} bytes are more than the ${maxConfigBytes} allowed`);
     }
     const url = this.#url(`blobs/${descriptor.digest}`);
-    const { content } = await this.#document(url, {}, maxConfigBytes, what, signal, (received) => {
-      this.#verify(received, descriptor.digest, what);
-    });
+    const { content } = await this.#document(url, {}, maxConfigBytes, what, signal, () => descriptor.digest);
     return content;
   }
 
-  /** One attempt at a blob's bytes from `offset`; `start` is where the answer begins: servers may ignore ranges. */
-  async openBlob(
-    descriptor: Descriptor,
-    offset: number,
-    what: string,
-    signal: AbortSignal,
-  ): Promise<{ readonly start: number; readonly body: HttpResponse['body'] }> {
-    const headers: Record<string, string> = offset === 0 ? {} : { range: `bytes=${offset}-${descriptor.size - 1}` };
-    const response = await this.#attempt(this.#url(`blobs/${descriptor.digest}`), headers, what, signal);
-    const start = response.status === 206 ? rangeStart(response.headers['content-range']) : 0;
-    const length = response.headers['content-length'];
-    if (start === undefined || start > offset || (length !== undefined && start + Number(length) !== descriptor.size)) {
-      response.body.destroy();
-      throw new RegistryFailure(
-        'DIGEST_MISMATCH',
-        `${what}: ${this.endpoint.host} offers ${length ?? 'an unknown number of'} bytes from ${start ?? 'nowhere'}, the manifest says ${descriptor.size}`,
-      );
-    }
-    return { start, body: response.body };
+  async openBlob(descriptor: Descriptor, offset: number, what: string, signal: AbortSignal): Promise<OpenedBlob> {
+    const url = this.#url(`blobs/${descriptor.digest}`);
+    return requestBlob((headers) => this.#attempt(url, headers, what, signal), descriptor, offset, what, this.host);
   }
 
   async close(): Promise<void> {
@@ -106,13 +103,12 @@ export class RegistryClient {
     maxBytes: number,
     what: string,
     signal: AbortSignal,
-    verify: (content: Buffer, response: HttpResponse) => void,
+    promised: (response: HttpResponse) => string | undefined,
   ): Promise<Document> {
     return withRetries(this.#options.retry, this.#options.hasAlternative, signal, async () => {
       const response = await this.#attempt(url, headers, what, signal);
       try {
-        const content = await readBody(response.body, maxBytes, `${what} from ${this.endpoint.host}`, signal);
-        verify(content, response);
+        const content = await this.#read(response, maxBytes, promised(response), what, signal);
         return { content, contentType: response.headers['content-type'] ?? '' };
       } catch (cause) {
         throw failureOfTransport(what, this.endpoint.host, cause, signal);
@@ -120,34 +116,25 @@ export class RegistryClient {
     });
   }
 
-  /** One request, with as many authentication rounds as a first challenge and an expired token need. */
+  /** The document, verified where its digest is known. */
+  async #read(response: HttpResponse, maxBytes: number, digest: string | undefined, what: string, signal: AbortSignal): Promise<Buffer> {
+    const from = `${what} from ${this.endpoint.host}`;
+    const encoding = response.headers['content-encoding'];
+    const sent = await readBody(response.body, maxBytes, from, signal);
+    if (digest !== undefined && digestOf(sent) === digest) return sent;
+    const content = isEncoded(encoding) ? await readBody(decoded(Readable.from([sent]), encoding, from), maxBytes, from, signal) : sent;
+    if (digest !== undefined) this.#verify(content, digest, what);
+    return content;
+  }
+
   async #attempt(url: URL, headers: HttpRequest['headers'], what: string, signal: AbortSignal): Promise<HttpResponse> {
-    for (let rounds = 0; ; rounds += 1) {
-      const authorization = this.#authorizer.header;
-      const response = await this.#send({ url, headers, authorization, signal }, what);
-      if (response.status === 200 || response.status === 206) return response;
-      const failure = await this.#refusal(response, what, signal);
-      // Another server's challenge, behind a redirect, is none of ours (CVE-2020-15157).
-      if (response.status !== 401 || !response.fromEndpoint || rounds === 2) throw failure;
-      const challenges = response.challenges.flatMap(parseChallenges);
-      if (!(await this.#authorizer.answer(challenges, authorization, signal))) throw failure;
-    }
-  }
-
-  async #send(request: HttpRequest, what: string): Promise<HttpResponse> {
+    if (this.#absence !== undefined) throw this.#absence;
     try {
-      return await this.#transport.send(request);
-    } catch (cause) {
-      throw failureOfTransport(what, this.endpoint.host, cause, request.signal);
+      return await this.#exchange.attempt({ url, headers, what, success, signal });
+    } catch (failure) {
+      if (this.#options.hasAlternative && failure instanceof RegistryFailure && isAbsentServer(failure)) this.#absence = failure;
+      throw failure;
     }
-  }
-
-  /** Reads the error document, which also frees the connection for the next request. */
-  async #refusal(response: HttpResponse, what: string, signal: AbortSignal): Promise<RegistryFailure> {
-    const body = await readBody(response.body, maxErrorBytes, what, signal).catch(() => Buffer.alloc(0));
-    signal.throwIfAborted();
-    const retryAfter = parseRetryAfter(response.headers['retry-after'], Date.now());
-    return failureOfStatus(what, this.endpoint.host, response.status, errorDetail(body.toString('utf8')), retryAfter);
   }
 
   #verify(content: Buffer, digest: string, what: string): void {
@@ -157,13 +144,13 @@ export class RegistryClient {
   }
 
   #url(rest: string): URL {
-    const url = new URL(`${this.endpoint.origin}${this.endpoint.basePath}/${this.#repository.path}/${rest}`);
-    if (this.endpoint.isMirror) url.searchParams.set('ns', this.#repository.domain);
-    return url;
+    return repositoryUrl(this.endpoint, this.#repository, rest);
   }
 }
 
-function rangeStart(header: string | undefined): number | undefined {
-  const start = /^bytes ([0-9]{1,15})-/.exec(header ?? '')?.[1];
-  return start === undefined ? undefined : Number(start);
+/** `rest` is what comes after the repository's name. */
+export function repositoryUrl(endpoint: Endpoint, repository: Repository, rest: string): URL {
+  const url = new URL(`${endpoint.origin}${endpoint.basePath}/${repository.path}/${rest}`);
+  if (endpoint.isMirror) url.searchParams.set('ns', repository.domain);
+  return url;
 }

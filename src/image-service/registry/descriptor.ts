@@ -8,6 +8,8 @@ export interface Descriptor {
   readonly digest: string;
   /** Bytes. */
   readonly size: number;
+  /** Of a layer: where else its bytes are, for instance because its registry may not have them. */
+  readonly urls?: readonly string[];
 }
 
 export const mediaType = {
@@ -31,6 +33,11 @@ export const manifestTypes: ReadonlySet<string> = new Set([mediaType.ociManifest
 
 /** A compressed layer may be larger than this only where a registry lies. */
 const maxLayerBytes = 2 ** 42;
+
+/** Layers whose licence lets only their owner hand them out, "foreign" ones in Docker's words (image-spec layer.md). */
+export function isNonDistributable(type: string): boolean {
+  return /\.(?:nondistributable|foreign)\./.test(type);
+}
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 

@@ -1,6 +1,7 @@
 /** What a pull of a reference would do, endpoint by endpoint, without pulling. */
 
 import { BerthError } from '../../errors/catalogue.ts';
+import { systemClock } from '../../telemetry/clock.ts';
 import { digestOf } from '../digest.ts';
 import { formatReference } from '../reference.ts';
 import type { ImageReference } from '../reference.ts';
@@ -11,6 +12,10 @@ import type { AuthFile } from './docker-auth.ts';
 import type { Endpoint } from './endpoint.ts';
 import { findEndpoints } from './hosts.ts';
 import type { SessionOptions } from './session.ts';
+import { TokenCache } from './token-cache.ts';
+
+/** No retries, and tokens that nobody else has. */
+export type ExplainOptions = Omit<SessionOptions, 'retry' | 'tokens'>;
 
 export interface Explanation {
   /** The full reference. */
@@ -37,10 +42,10 @@ export type CredentialsSource = 'none' | 'given' | 'file' | 'withheld';
 export async function explainReference(
   reference: ImageReference,
   given: PullAuth | undefined,
-  options: Omit<SessionOptions, 'retry'>,
+  options: ExplainOptions,
   signal: AbortSignal,
 ): Promise<Explanation> {
-  const { source, endpoints } = await findEndpoints(options.configDir, reference.domain, signal);
+  const { source, endpoints } = await findEndpoints(options, reference.domain, signal);
   const file = given === undefined && options.authFile !== '' ? await readAuthFile(options.authFile, signal) : undefined;
   const explained: ExplainedEndpoint[] = [];
   for (const endpoint of endpoints) explained.push(await explainEndpoint(endpoint, reference, { given, file }, options, signal));
@@ -51,14 +56,14 @@ async function explainEndpoint(
   endpoint: Endpoint,
   reference: ImageReference,
   known: { readonly given: PullAuth | undefined; readonly file: AuthFile | undefined },
-  options: Omit<SessionOptions, 'retry'>,
+  options: ExplainOptions,
   signal: AbortSignal,
 ): Promise<ExplainedEndpoint> {
   const auth = known.given ?? (await known.file?.credentials(endpoint.host, signal));
   const found = auth === undefined ? 'none' : known.given === undefined ? 'file' : 'given';
   const credentials = found === 'none' || endpoint.trustedWithCredentials ? found : 'withheld';
   const retry = { attempts: 1, firstDelay: 0, maxDelay: 0, maxRetryAfter: 0 };
-  const client = new RegistryClient(endpoint, reference, auth, { ...options, retry, hasAlternative: false });
+  const client = new RegistryClient(endpoint, reference, auth, { ...options, retry, hasAlternative: false, tokens: new TokenCache(systemClock()) });
   const start = performance.now();
   try {
     const { content, contentType } = await client.manifest(reference.digest ?? reference.tag ?? 'latest', formatReference(reference), signal);

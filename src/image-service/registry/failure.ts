@@ -8,15 +8,23 @@ export class RegistryFailure extends BerthError {
   readonly transient: boolean;
   /** Milliseconds the server asked to wait; undefined when it said nothing. */
   readonly retryAfter: number | undefined;
+  /** The HTTP status that told of it; undefined where none did. */
+  readonly httpStatus: number | undefined;
 
   constructor(
     code: ErrorCode,
     message: string,
-    options: { readonly transient?: boolean; readonly retryAfter?: number | undefined; readonly cause?: unknown } = {},
+    options: {
+      readonly transient?: boolean;
+      readonly retryAfter?: number | undefined;
+      readonly httpStatus?: number | undefined;
+      readonly cause?: unknown;
+    } = {},
   ) {
     super(code, message, { cause: options.cause });
     this.transient = options.transient ?? false;
     this.retryAfter = options.retryAfter;
+    this.httpStatus = options.httpStatus;
   }
 }
 
@@ -30,7 +38,12 @@ export function unavailable(
   what: string,
   host: string,
   reason: string,
-  options: { readonly transient: boolean; readonly retryAfter?: number | undefined; readonly cause?: unknown },
+  options: {
+    readonly transient: boolean;
+    readonly retryAfter?: number | undefined;
+    readonly httpStatus?: number | undefined;
+    readonly cause?: unknown;
+  },
 ): RegistryFailure {
   return new RegistryFailure('REGISTRY_UNAVAILABLE', `${unavailablePrefix}: ${what}: ${host} ${reason}`, options);
 }
@@ -44,14 +57,14 @@ export function failureOfStatus(
   retryAfter: number | undefined,
 ): RegistryFailure {
   const said = detail === '' ? '' : `: ${detail}`;
-  if (status === 404) return new RegistryFailure('REGISTRY_NOT_FOUND', `${what}: not found on ${host}${said}`);
+  if (status === 404) return new RegistryFailure('REGISTRY_NOT_FOUND', `${what}: not found on ${host}${said}`, { httpStatus: status });
   if (status === 401 || status === 403) {
-    return new RegistryFailure('REGISTRY_DENIED', `${what}: ${host} refused access with status ${status}${said}`);
+    return new RegistryFailure('REGISTRY_DENIED', `${what}: ${host} refused access with status ${status}${said}`, { httpStatus: status });
   }
   if (status === 408 || status === 429 || status >= 500) {
-    return unavailable(what, host, `answered with status ${status}${said}`, { transient: true, retryAfter });
+    return unavailable(what, host, `answered with status ${status}${said}`, { transient: true, retryAfter, httpStatus: status });
   }
-  return new RegistryFailure('REGISTRY_PROTOCOL', `${what}: ${host} answered with status ${status}${said}`);
+  return new RegistryFailure('REGISTRY_PROTOCOL', `${what}: ${host} answered with status ${status}${said}`, { httpStatus: status });
 }
 
 /** The messages of an OCI error document (distribution spec "error codes"), made safe to print. */
@@ -73,7 +86,7 @@ export function errorDetail(body: string): string {
   return parts.join('; ').replace(/[\u0000-\u001f\u007f-\u009f]/g, ' ').slice(0, 300);
 }
 
-const notWorthRetryingHere = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH']);
+const notWorthRetryingHere = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT']);
 
 /** A request that got no answer, or whose answer broke off. Aborts pass through as they are. */
 export function failureOfTransport(what: string, host: string, cause: unknown, signal: AbortSignal): unknown {

@@ -3,10 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { parseDuration } from './duration.ts';
-import { readEndpoints } from './hosts.ts';
+import { findEndpoints, readEndpoints } from './hosts.ts';
+import type { HostSources } from './hosts.ts';
 
 let tree: string;
 const signal = new AbortController().signal;
+const sources = (): HostSources => ({ configDir: tree, dockerCertsDir: join(tree, 'docker') });
 
 beforeEach(async () => {
   tree = await mkdtemp(join(tmpdir(), 'berth-hosts-'));
@@ -22,7 +24,7 @@ async function put(directory: string, name: string, text: string): Promise<void>
 }
 
 async function urls(domain: string): Promise<readonly string[]> {
-  return (await readEndpoints(tree, domain, signal)).map(({ origin, basePath }) => origin + basePath);
+  return (await readEndpoints(sources(), domain, signal)).map(({ origin, basePath }) => origin + basePath);
 }
 
 describe('without a file', () => {
@@ -62,7 +64,7 @@ describe('hosts.toml', () => {
     `;
     await put('registry.example.com', 'hosts.toml', text);
     const directory = join(tree, 'registry.example.com');
-    const [mirror, own] = await readEndpoints(tree, 'registry.example.com', signal);
+    const [mirror, own] = await readEndpoints(sources(), 'registry.example.com', signal);
     expect(mirror).toEqual({
       origin: 'https://m.example.com',
       host: 'm.example.com',
@@ -86,7 +88,7 @@ describe('hosts.toml', () => {
 
   test('settings at the top level are the server’s', async () => {
     await put('r.example.com', 'hosts.toml', 'server = "http://r.example.com"\nca = "x.pem"\n[header]\nx = "y"\n');
-    expect(await readEndpoints(tree, 'r.example.com', signal)).toMatchObject([
+    expect(await readEndpoints(sources(), 'r.example.com', signal)).toMatchObject([
       { origin: 'http://r.example.com', headers: { x: ['y'] }, tls: { ca: [join(tree, 'r.example.com', 'x.pem')] } },
     ]);
   });
@@ -100,7 +102,7 @@ describe('hosts.toml', () => {
     await put('_default', 'hosts.toml', '[host."https://cache.example.com"]\n');
     await put('own.example.com', 'hosts.toml', '');
     expect(await urls('own.example.com')).toEqual(['https://own.example.com/v2']);
-    const endpoints = await readEndpoints(tree, 'other.example.com', signal);
+    const endpoints = await readEndpoints(sources(), 'other.example.com', signal);
     expect(endpoints.map(({ host, trustedWithCredentials }) => [host, trustedWithCredentials])).toEqual([
       ['cache.example.com', false],
       ['other.example.com', true],
@@ -132,7 +134,7 @@ describe('hosts.toml', () => {
     ['[header]\nx = 5', /header\.x is neither/],
   ])('%j is refused with file and field', async (text, message) => {
     await put('r.example.com', 'hosts.toml', text);
-    const failure = await readEndpoints(tree, 'r.example.com', signal).catch((cause: unknown) => cause);
+    const failure = await readEndpoints(sources(), 'r.example.com', signal).catch((cause: unknown) => cause);
     expect(failure).toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringMatching(message) });
     expect(String(failure)).toContain('r.example.com/hosts.toml');
     expect(String(failure)).not.toContain('secret');
@@ -142,7 +144,7 @@ describe('hosts.toml', () => {
 test('certificates in the Docker layout are used where there is no hosts.toml', async () => {
   for (const name of ['ca.crt', 'client.cert', 'client.key']) await put('r.example.com', name, '');
   const at = (name: string): string => join(tree, 'r.example.com', name);
-  expect((await readEndpoints(tree, 'r.example.com', signal))[0]?.tls).toEqual({
+  expect((await readEndpoints(sources(), 'r.example.com', signal))[0]?.tls).toEqual({
     ca: [at('ca.crt')],
     client: [{ cert: at('client.cert'), key: at('client.key') }],
     skipVerify: false,
@@ -159,4 +161,34 @@ test.each([
   ['', undefined],
 ])('duration %j is %j ms', (text, milliseconds) => {
   expect(parseDuration(text)).toBe(milliseconds);
+});
+
+describe('certificates of Docker’s own tree', () => {
+  const named = (domain: string) => findEndpoints(sources(), domain, signal);
+
+  test('count for what the mirror tree does not name, and are told as the source', async () => {
+    await put('docker/r.example.com:5000', 'ca.crt', '');
+    const { source, endpoints } = await named('r.example.com:5000');
+    expect(source).toBe(join(tree, 'docker/r.example.com:5000'));
+    expect(endpoints).toMatchObject([{ origin: 'https://r.example.com:5000', isMirror: false, tls: { ca: [join(tree, 'docker/r.example.com:5000/ca.crt')] } }]);
+  });
+
+  test('do not when the tree names the registry, or every registry, or there is no such tree', async () => {
+    await put('docker/r.example.com', 'ca.crt', '');
+    expect((await findEndpoints({ ...sources(), dockerCertsDir: '' }, 'r.example.com', signal)).source).toBeUndefined();
+    await put('_default', 'hosts.toml', '');
+    expect((await named('r.example.com')).source).toBe(join(tree, '_default/hosts.toml'));
+    await put('r.example.com', 'hosts.toml', '');
+    expect((await named('r.example.com')).source).toBe(join(tree, 'r.example.com/hosts.toml'));
+  });
+
+  test('hold no mirrors: a hosts.toml there is nobody’s', async () => {
+    await put('docker/r.example.com', 'hosts.toml', '[host."https://m.example.com"]\n');
+    expect(await urls('r.example.com')).toEqual(['https://r.example.com/v2']);
+  });
+
+  test('lack no key', async () => {
+    await put('docker/r.example.com', 'client.cert', '');
+    await expect(named('r.example.com')).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining('client.key is missing') as string });
+  });
 });

@@ -11,18 +11,25 @@ import type { Endpoint, TlsFiles } from './endpoint.ts';
 import { configInvalid, parseHostUrl, parseHostsFile } from './hosts-toml.ts';
 import type { HostSettings } from './hosts-toml.ts';
 
+export interface HostSources {
+  /** The mirror tree. */
+  readonly configDir: string;
+  /** `HOST/` with certificates alone, as Docker has them; counts for what the tree does not name. Empty for none. */
+  readonly dockerCertsDir: string;
+}
+
 /**
  * The endpoints for `domain` (`host[:port]`, docker.io for short names): the mirrors of its
  * hosts.toml, then its server. Without a file it is the registry itself over https, and no address
  * is spoken to in plain HTTP unless a file says so.
  */
-export async function readEndpoints(configDir: string, domain: string, signal: AbortSignal): Promise<readonly Endpoint[]> {
-  return (await findEndpoints(configDir, domain, signal)).endpoints;
+export async function readEndpoints(sources: HostSources, domain: string, signal: AbortSignal): Promise<readonly Endpoint[]> {
+  return (await findEndpoints(sources, domain, signal)).endpoints;
 }
 
 /** The same, with the file or directory that says so; undefined: none does. */
 export async function findEndpoints(
-  configDir: string,
+  { configDir, dockerCertsDir }: HostSources,
   domain: string,
   signal: AbortSignal,
 ): Promise<{ readonly source: string | undefined; readonly endpoints: readonly Endpoint[] }> {
@@ -40,6 +47,9 @@ export async function findEndpoints(
     const tls = await readDockerCertificates(directory);
     if (tls !== undefined) return { source: directory, endpoints: [ownEndpoint(own, tls)] };
   }
+  const docker = join(dockerCertsDir, domain);
+  const tls = dockerCertsDir === '' ? undefined : await readDockerCertificates(docker);
+  if (tls !== undefined) return { source: docker, endpoints: [ownEndpoint(own, tls)] };
   return { source: undefined, endpoints: [ownEndpoint(own, noTlsFiles)] };
 }
 

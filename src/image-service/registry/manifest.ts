@@ -47,6 +47,9 @@ export function parseManifest(content: Uint8Array, contentType: string, what: st
   if ('manifests' in document && ('layers' in document || 'config' in document)) {
     throw protocolError(what, 'it is a manifest and an index at once');
   }
+  if (document['schemaVersion'] === 1) {
+    throw protocolError(what, 'its schema version is 1, which Docker has given up; only 2 is supported: push the image again with a current client');
+  }
   if (document['schemaVersion'] !== 2) {
     throw protocolError(what, `schema version ${JSON.stringify(document['schemaVersion'])} is not supported, only 2`);
   }
@@ -113,7 +116,20 @@ function parseLayer(value: unknown, what: string): Descriptor {
   if (!layerTypePattern.test(descriptor.mediaType)) {
     throw protocolError(what, `media type "${descriptor.mediaType}" is not a layer that can be unpacked`);
   }
-  return descriptor;
+  const urls = parseUrls(asObject(value, what)['urls'] ?? [], `${what}: urls`);
+  return urls.length === 0 ? descriptor : { ...descriptor, urls };
+}
+
+/** More than anybody needs, and few enough to ask one after the other. */
+const maxUrls = 16;
+
+function parseUrls(value: unknown, what: string): readonly string[] {
+  const urls = asArray(value, what);
+  if (urls.length > maxUrls) throw protocolError(what, `there are ${urls.length}; at most ${maxUrls} are read`);
+  return urls.map((url) => {
+    if (typeof url === 'string') return url;
+    throw protocolError(what, 'one is not a string');
+  });
 }
 
 /** The best entry for the platform; the first one wins among equals, as the image spec says. */

@@ -13,7 +13,11 @@ export interface RetryPolicy {
   readonly maxRetryAfter: number;
 }
 
-export const defaultRetryPolicy: RetryPolicy = { attempts: 4, firstDelay: 250, maxDelay: 8000, maxRetryAfter: 30_000 };
+/** From the settings, in milliseconds. */
+export function retryPolicy(settings: { readonly attempts: number; readonly retryDelayMilliseconds: number }): RetryPolicy {
+  const { attempts, retryDelayMilliseconds: firstDelay } = settings;
+  return { attempts, firstDelay, maxDelay: Math.max(firstDelay, 8000), maxRetryAfter: 30_000 };
+}
 
 /**
  * `hasAlternative`: another server can be asked, so one that is not there at all is given up at once.
@@ -49,6 +53,7 @@ export function retryDelay(policy: RetryPolicy, failures: number, failure: unkno
 export function parseRetryAfter(header: string | undefined, now: number): number | undefined {
   if (header === undefined) return undefined;
   if (/^[0-9]{1,9}$/.test(header)) return Number(header) * 1000;
-  const date = Date.parse(header);
+  // Date.parse takes nearly anything for a date; HTTP's begin with the day of the week.
+  const date = /^[A-Za-z]{3,9},? /.test(header) ? Date.parse(header) : Number.NaN;
   return Number.isNaN(date) ? undefined : Math.max(0, date - now);
 }

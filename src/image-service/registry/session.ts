@@ -7,6 +7,9 @@ import type { ClientOptions } from './client.ts';
 import { readAuthFile } from './docker-auth.ts';
 import type { PullAuth } from './credentials.ts';
 import type { Capability } from './endpoint.ts';
+import type { BlobSource } from './blob-source.ts';
+import type { Descriptor } from './descriptor.ts';
+import { ExternalSource } from './external-source.ts';
 import { RegistryFailure } from './failure.ts';
 import { readEndpoints } from './hosts.ts';
 import { BerthError } from '../../errors/catalogue.ts';
@@ -14,16 +17,21 @@ import { BerthError } from '../../errors/catalogue.ts';
 export type SessionOptions = Omit<ClientOptions, 'hasAlternative'> & {
   /** The hosts.toml tree. */
   readonly configDir: string;
+  /** Certificates in the Docker layout, for registries that the tree does not name; empty for none. */
+  readonly dockerCertsDir: string;
   /** Docker's config.json; empty for none. */
   readonly authFile: string;
 };
 
 export class RegistrySession {
   readonly #reference: ImageReference;
+  readonly #options: SessionOptions;
+  readonly #external: ExternalSource[] = [];
   readonly clients: readonly RegistryClient[];
 
-  private constructor(reference: ImageReference, clients: readonly RegistryClient[]) {
+  private constructor(reference: ImageReference, clients: readonly RegistryClient[], options: SessionOptions) {
     this.#reference = reference;
+    this.#options = options;
     this.clients = clients;
   }
 
@@ -33,14 +41,14 @@ export class RegistrySession {
     options: SessionOptions,
     signal: AbortSignal,
   ): Promise<RegistrySession> {
-    const endpoints = await readEndpoints(options.configDir, reference.domain, signal);
+    const endpoints = await readEndpoints(options, reference.domain, signal);
     const file = auth === undefined && options.authFile !== '' ? await readAuthFile(options.authFile, signal) : undefined;
     const clients: RegistryClient[] = [];
     for (const [position, endpoint] of endpoints.entries()) {
       const own = auth ?? (await file?.credentials(endpoint.host, signal));
       clients.push(new RegistryClient(endpoint, reference, own, { ...options, hasAlternative: position + 1 < endpoints.length }));
     }
-    return new RegistrySession(reference, clients);
+    return new RegistrySession(reference, clients, options);
   }
 
   /** `host[:port]` of every endpoint that may be used, in order. */
@@ -50,6 +58,16 @@ export class RegistrySession {
 
   able(capability: Capability): readonly RegistryClient[] {
     return this.clients.filter((client) => client.endpoint.capabilities.has(capability));
+  }
+
+  /**
+   * Who may have a layer, in the order to ask: the registry and its mirrors, which the administrator chose, then the
+   * layer's own URLs.
+   */
+  sources({ urls = [] }: Descriptor): readonly BlobSource[] {
+    const external = urls.map((url) => new ExternalSource(url, this.#options, this.#options));
+    this.#external.push(...external);
+    return [...this.able('pull'), ...external];
   }
 
   /**
@@ -71,7 +89,7 @@ export class RegistrySession {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.clients.map((client) => client.close()));
+    await Promise.all([...this.clients, ...this.#external].map((source) => source.close()));
   }
 }
 

@@ -7,6 +7,7 @@ import { parseJsonObject, protocolError } from './descriptor.ts';
 import { errorDetail, failureOfStatus, failureOfTransport } from './failure.ts';
 import { parseRetryAfter, withRetries } from './retry.ts';
 import type { RetryPolicy } from './retry.ts';
+import type { Token } from './token-cache.ts';
 import type { HttpRequest, Transport } from './transport.ts';
 
 export interface TokenRequest {
@@ -16,15 +17,18 @@ export interface TokenRequest {
   readonly credentials: Credentials | undefined;
 }
 
-export type TokenSource = (request: TokenRequest, signal: AbortSignal) => Promise<string>;
+export type TokenSource = (request: TokenRequest, signal: AbortSignal) => Promise<Token>;
 
 const maxTokenBytes = 1024 * 1024;
+/** Seconds, where the server does not say; longest that is believed. */
+const defaultLifetime = 60;
+const maxLifetime = 86_400;
 
 export function tokenSource(transport: Transport, policy: RetryPolicy): TokenSource {
   return (request, signal) => withRetries(policy, false, signal, () => fetchToken(transport, request, signal));
 }
 
-async function fetchToken(transport: Transport, request: TokenRequest, signal: AbortSignal): Promise<string> {
+async function fetchToken(transport: Transport, request: TokenRequest, signal: AbortSignal): Promise<Token> {
   const what = `token for ${request.scope}`;
   const { host } = request.url;
   let body: Buffer;
@@ -41,7 +45,13 @@ async function fetchToken(transport: Transport, request: TokenRequest, signal: A
   const document = parseJsonObject(body, `${what} from ${host}`);
   const token = document['token'] ?? document['access_token'];
   if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token)) throw protocolError(`${what} from ${host}`, 'it holds no token');
-  return token;
+  return { value: token, lifetime: lifetimeOf(document['expires_in']) };
+}
+
+/** Milliseconds; `expires_in` is in seconds. */
+function lifetimeOf(expiresIn: unknown): number {
+  const seconds = typeof expiresIn === 'number' && expiresIn > 0 ? expiresIn : defaultLifetime;
+  return Math.min(seconds, maxLifetime) * 1000;
 }
 
 function tokenHttpRequest(request: TokenRequest, signal: AbortSignal): HttpRequest {

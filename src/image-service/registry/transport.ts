@@ -1,12 +1,15 @@
 /** HTTP to one endpoint and to where it redirects, on undici. Connections live as long as a pull. */
 
 import { readFile } from 'node:fs/promises';
+import { Readable } from 'node:stream';
 import { getCACertificates } from 'node:tls';
-import { Agent, EnvHttpProxyAgent } from 'undici';
+import { Agent, ProxyAgent } from 'undici';
 import type { Dispatcher } from 'undici';
 import { wrapError } from '../../errors/catalogue.ts';
 import { protocolError } from './descriptor.ts';
 import type { Endpoint } from './endpoint.ts';
+import { proxyFor } from './proxy.ts';
+import type { ProxyEnvironment } from './proxy.ts';
 
 export interface HttpResponse {
   readonly status: number;
@@ -23,16 +26,19 @@ export interface HttpRequest {
   readonly headers: Readonly<Record<string, string | readonly string[]>>;
   /** Sent to the URL's own origin and dropped for good by a redirect to another. */
   readonly authorization: string | undefined;
-  readonly method?: 'GET' | 'POST';
-  readonly body?: string;
+  readonly method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH';
+  readonly body?: HttpBody | undefined;
   readonly signal: AbortSignal;
 }
+
+/** A stream is made when it is sent, and told its length by a header. */
+export type HttpBody = string | Buffer | (() => AsyncIterable<Buffer>);
 
 export interface TransportOptions {
   /** Milliseconds without a byte after which a request is given up. */
   readonly progressTimeout: number;
   /** HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in either case. */
-  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly environment: ProxyEnvironment;
 }
 
 const maxRedirects = 5;
@@ -41,10 +47,8 @@ const redirectStatus: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 export class Transport {
   readonly #endpoint: Endpoint;
   readonly #options: TransportOptions;
-  /** With the endpoint's client certificate and skip_verify. */
-  #own: Promise<Dispatcher> | undefined;
-  /** For other servers: trusts the same authorities, shows no certificate, always verifies. */
-  #foreign: Promise<Dispatcher> | undefined;
+  /** By trust and proxy: what is for other servers shows no certificate and always verifies. */
+  readonly #dispatchers = new Map<string, Promise<Dispatcher>>();
 
   constructor(endpoint: Endpoint, options: TransportOptions) {
     this.#endpoint = endpoint;
@@ -58,9 +62,10 @@ export class Transport {
     for (let hops = 0; ; hops += 1) {
       const response = await this.#exchange(request, url, authorization);
       const location = response.headers['location'];
-      if (!redirectStatus.has(response.status) || location === undefined || request.method === 'POST') return response;
+      const follows = request.method === undefined || request.method === 'GET' || request.method === 'HEAD';
+      if (!redirectStatus.has(response.status) || location === undefined || !follows) return response;
       await response.body.dump({ limit: 65_536, signal: request.signal });
-      const next = redirectTarget(url, location);
+      const next = locationTarget(url, location);
       if (hops === maxRedirects) throw protocolError(request.url.href, `more than ${maxRedirects} redirects`);
       if (next.origin !== url.origin) authorization = undefined;
       url = next;
@@ -71,7 +76,7 @@ export class Transport {
     const fromEndpoint = url.origin === this.#endpoint.origin;
     // The token server is often another port of the registry's host, with the same certificate.
     const sameHost = url.hostname === new URL(this.#endpoint.origin).hostname;
-    const response = await (await this.#dispatcher(sameHost)).request({
+    const response = await (await this.#dispatcher(sameHost, proxyFor(url, this.#options.environment))).request({
       origin: url.origin,
       path: url.pathname + url.search,
       method: request.method ?? 'GET',
@@ -81,7 +86,7 @@ export class Transport {
         ...(fromEndpoint ? headersOf(this.#endpoint.headers) : {}),
         ...(authorization === undefined ? {} : { authorization }),
       },
-      body: request.body ?? null,
+      body: typeof request.body === 'function' ? Readable.from(request.body(), { objectMode: false }) : (request.body ?? null),
       signal: request.signal,
       headersTimeout: this.#options.progressTimeout,
       bodyTimeout: this.#options.progressTimeout,
@@ -97,12 +102,15 @@ export class Transport {
     };
   }
 
-  #dispatcher(sameHost: boolean): Promise<Dispatcher> {
-    if (sameHost) return (this.#own ??= this.#connect(true));
-    return (this.#foreign ??= this.#connect(false));
+  #dispatcher(sameHost: boolean, proxy: URL | undefined): Promise<Dispatcher> {
+    const key = `${sameHost} ${proxy?.href ?? ''}`;
+    const dispatcher = this.#dispatchers.get(key) ?? this.#connect(sameHost, proxy);
+    this.#dispatchers.set(key, dispatcher);
+    return dispatcher;
   }
 
-  async #connect(own: boolean): Promise<Dispatcher> {
+  /** `own`: with the endpoint's client certificate and skip_verify. */
+  async #connect(own: boolean, proxy: URL | undefined): Promise<Dispatcher> {
     const { tls, dialTimeout } = this.#endpoint;
     const ca = await Promise.all(tls.ca.map(readPem));
     const client = own ? tls.client : [];
@@ -117,22 +125,29 @@ export class Transport {
             key: await Promise.all(client.map(({ cert, key }) => readPem(key ?? cert))),
           }),
     };
-    const proxy = proxySettings(this.#options.environment);
     if (proxy === undefined) return new Agent({ connect: tlsOptions });
-    return new EnvHttpProxyAgent({ ...proxy, connect: tlsOptions, requestTls: tlsOptions });
+    return new ProxyAgent({
+      uri: proxy.href,
+      connectTimeout: dialTimeout,
+      requestTls: tlsOptions,
+      proxyTls: { timeout: dialTimeout, ca: [...trustedByDefault()] },
+    });
   }
 
   /** Ends every connection, also ones in use. */
   async close(): Promise<void> {
-    for (const opening of [this.#own, this.#foreign]) {
-      const dispatcher = await opening?.catch(() => undefined);
+    for (const opening of this.#dispatchers.values()) {
+      const dispatcher = await opening.catch(() => undefined);
       await dispatcher?.destroy();
     }
   }
 }
 
-/** From https a redirect may not lead to plain HTTP: only the mirror file can allow that. */
-function redirectTarget(from: URL, location: string): URL {
+/**
+ * Where a Location header leads. From https it may not be plain HTTP: only the mirror file can allow that. Throws
+ * REGISTRY_PROTOCOL.
+ */
+export function locationTarget(from: URL, location: string): URL {
   if (!URL.canParse(location, from)) throw protocolError(from.host, `redirects to "${location.slice(0, 200)}", which is not a URL`);
   const next = new URL(location, from);
   const allowed = next.protocol === 'https:' || (next.protocol === 'http:' && from.protocol === 'http:');
@@ -156,14 +171,6 @@ async function readPem(path: string): Promise<string> {
   } catch (cause) {
     throw wrapError(`read the certificate file ${path}`, cause, 'CONFIG_INVALID');
   }
-}
-
-function proxySettings(
-  environment: TransportOptions['environment'],
-): { httpProxy: string; httpsProxy: string; noProxy: string } | undefined {
-  const value = (name: string): string => environment[name.toLowerCase()] ?? environment[name] ?? '';
-  const settings = { httpProxy: value('HTTP_PROXY'), httpsProxy: value('HTTPS_PROXY'), noProxy: value('NO_PROXY') };
-  return settings.httpProxy === '' && settings.httpsProxy === '' ? undefined : settings;
 }
 
 function headersOf(headers: HttpRequest['headers']): Record<string, string | string[]> {

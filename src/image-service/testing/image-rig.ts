@@ -3,13 +3,16 @@
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import PQueue from 'p-queue';
 import { pino } from 'pino';
+import { systemClock } from '../../telemetry/clock.ts';
+import { FairSlots } from '../fair-slots.ts';
 import { ImagePuller } from '../image-pull.ts';
 import { LayerPuller } from '../layer-pull.ts';
 import { parseReference } from '../reference.ts';
 import type { PullAuth } from '../registry/credentials.ts';
 import { hostPlatform } from '../registry/platform.ts';
+import type { SessionOptions } from '../registry/session.ts';
+import { TokenCache } from '../registry/token-cache.ts';
 import type { ImageStore } from '../store/image-store.ts';
 import { openImageStore } from '../store/open.ts';
 import type { StoredImage } from '../store/stored-image.ts';
@@ -27,6 +30,7 @@ export class ImageRig {
   /** Counts from the next `open`. */
   progressTimeout = 10_000;
   authFile = '';
+  tokens = new TokenCache(systemClock());
   environment: Readonly<Record<string, string>> = {};
 
   private constructor(directory: string) {
@@ -51,20 +55,36 @@ export class ImageRig {
       layers: this.store.layers,
       unpacker: this.unpacker,
       retry: quickRetry,
-      downloads: new PQueue({ concurrency: 3 }),
-      unpacks: new PQueue({ concurrency: 2 }),
+      downloads: new FairSlots({ total: 3, perOwner: 2 }),
+      unpacks: new FairSlots({ total: 3, perOwner: 2 }),
     });
     this.puller = new ImagePuller({
       store: this.store,
       layerPuller,
       log,
       platform: hostPlatform(),
-      session: { configDir: this.certs, authFile: this.authFile, retry: quickRetry, progressTimeout: this.progressTimeout, environment: this.environment },
+      session: this.sessionOptions,
     });
+  }
+
+  get sessionOptions(): SessionOptions {
+    return {
+      configDir: this.certs,
+      dockerCertsDir: this.dockerCerts,
+      authFile: this.authFile,
+      retry: quickRetry,
+      progressTimeout: this.progressTimeout,
+      environment: this.environment,
+      tokens: this.tokens,
+    };
   }
 
   get certs(): string {
     return join(this.directory, 'certs.d');
+  }
+
+  get dockerCerts(): string {
+    return join(this.directory, 'docker-certs.d');
   }
 
   async hosts(domain: string, text: string): Promise<void> {

@@ -185,7 +185,7 @@ export class Rig {
       metricsAddress: '',
       nriSocket: '',
       cni: { confDir: '', binDirs: [], netnsDir: join(this.directory, 'netns'), defaultNetwork: false, defaultSubnets: [], timeoutSeconds: 1 },
-      registry: { configDir: '', authFile: '', maxConcurrentDownloads: 1, maxConcurrentUnpacks: 1, progressTimeoutSeconds: 1 },
+      registry: { configDir: '', dockerCertsDir: '', authFile: '', maxConcurrentDownloads: 1, maxConcurrentUnpacks: 1, maxConcurrentPerPull: 1, attempts: 1, retryDelayMilliseconds: 1, progressTimeoutSeconds: 1 },
       stream: { tls: false, tlsCertificate: '', tlsKey: '', idleTimeoutSeconds: 60, maxSessions: 4, maxPending: 4 },
       images: { pinnedImages: [], maxLayerBytes: 1, maxLayerEntries: 1, maxLayerRatio: 1, maxPathLength: 1 },
       cdi: { specDirs: [join(this.directory, 'cdi')] },
