@@ -44,7 +44,7 @@ static void implied_directories(void)
 
 	tar_add(&lower, &(struct header){ .name = "./", .type = '5', .mode = 0711 });
 	tar_add(&lower, &(struct header){ .name = "tmp", .type = '5', .mode = 01777, .mtime = 77 });
-	tar_add(&lower, &(struct header){ .name = "srv", .type = '5', .mode = 0750, .uid = 5, .gid = 6 });
+	tar_add(&lower, &(struct header){ .name = "srv", .type = '5', .mode = 0750, .uid = 5, .gid = 6, .mtime = 78 });
 	tar_add(&lower, &(struct header){ .name = "srv/deep", .type = '5', .mode = 0700, .uid = 7 });
 	tar_add(&lower, &(struct header){ .name = "listed", .type = '5', .mode = 0700 });
 	tar_add(&lower, &(struct header){ .name = "gone", .type = '5', .mode = 0700 });
@@ -69,6 +69,7 @@ static void implied_directories(void)
 	CHECK(status_of(&parents, ".").st_mode == (S_IFDIR | 0755));
 	CHECK(status_of(&parents, "tmp").st_mode == (S_IFDIR | 01777) && status_of(&parents, "tmp").st_mtim.tv_sec == 77);
 	CHECK(status_of(&parents, "srv").st_mode == (S_IFDIR | 0750) && status_of(&parents, "srv").st_gid == 6);
+	CHECK(status_of(&parents, "srv").st_mtim.tv_sec == 78);
 	CHECK(status_of(&parents, "srv/deep").st_mode == (S_IFDIR | 0700) && status_of(&parents, "srv/deep").st_uid == 7);
 	CHECK(access(in_dest(&parents, "tmp/x"), F_OK) < 0 && access(in_dest(&parents, "new"), F_OK) < 0);
 	CHECK(access(in_dest(&parents, "listed"), F_OK) < 0 && access(in_dest(&parents, "gone"), F_OK) < 0);

@@ -150,7 +150,7 @@ static int unpack_hard_link(struct unpacking *unpacking, struct archive_entry *e
 	if (result < 0)
 		return result;
 	if (strcmp(to.path, from.path) == 0)
-		return 0;
+		return faccessat(target_fd, to.name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : tree_error(err, name, "a hard link to itself");
 	bool linked = linkat(target_fd, to.name, from.parent_fd, from.name, 0) == 0;
 	if (!linked && errno == EEXIST) {
 		result = tree_clear(unpacking->tree, &from, err);

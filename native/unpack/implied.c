@@ -6,8 +6,8 @@
 
 #include "../common/scope.h"
 
-/* Beside overlay's own attributes: nobody but a privileged process of the host sees or sets it. */
-#define MARK "trusted.berth.implied"
+/* Among overlayfs' own attributes, which it does not show to anybody: a container is not to find it in its tree. */
+#define MARK "trusted.overlay.berth.implied"
 
 /* On a file system without attributes (EOPNOTSUPP) there is no overlay to be made of the layer either. */
 void implied_mark(int parent_fd, const char *name)

@@ -132,16 +132,32 @@ void metadata_clear(struct metadata *metadata)
 	}
 }
 
+/* What ext4 has for all attributes of an inode is a block; where it has no room, it says that the disk is full. */
+#define SMALL_ATTRIBUTES 2048
+
+static bool attributes_are_small(const struct metadata *metadata)
+{
+	size_t size = 0;
+
+	for (const struct attribute *at = metadata->attributes; at != NULL; at = at->next)
+		size += strlen(at->name) + at->size;
+	return size <= SMALL_ATTRIBUTES;
+}
+
 /*
  * A file system without such attributes is the node's choice, not the layer's fault; and EPERM is what
  * user attributes get on anything but files and directories (xattr(7)).
  */
-static int attribute_error(const struct attribute *attribute, const char *path, struct error *err)
+static int attribute_error(const struct metadata *metadata, const struct attribute *attribute, const char *path,
+			   struct error *err)
 {
+	bool full = errno == ENOSPC || errno == EDQUOT;
+
 	if (errno == EOPNOTSUPP || (errno == EPERM && starts_with(attribute->name, "user.")))
 		return 0;
-	return error_errno(err, errno == ENOSPC || errno == EDQUOT ? "write" : "entry", path, "cannot set the attribute %s",
-			   attribute->name);
+	if (full && !attributes_are_small(metadata))
+		return error_set(err, E2BIG, "entry", path, "its attributes are more than the file system takes for one file");
+	return error_errno(err, full ? "write" : "entry", path, "cannot set the attribute %s", attribute->name);
 }
 
 int metadata_apply(const struct metadata *metadata, int fd, const char *path, bool fresh, struct error *err)
@@ -152,7 +168,7 @@ int metadata_apply(const struct metadata *metadata, int fd, const char *path, bo
 		return tree_error(err, path, "cannot set its owner");
 	for (const struct attribute *at = metadata->attributes; at != NULL; at = at->next) {
 		if (fsetxattr(fd, at->name, at->value, at->size, 0) < 0) {
-			int result = attribute_error(at, path, err);
+			int result = attribute_error(metadata, at, path, err);
 			if (result < 0)
 				return result;
 		}
@@ -173,7 +189,7 @@ static int set_attributes_at(const struct metadata *metadata, int parent_fd, con
 		return tree_error(err, path, "cannot enter its directory");
 	for (const struct attribute *at = metadata->attributes; at != NULL; at = at->next) {
 		if (lsetxattr(name, at->name, at->value, at->size, 0) < 0) {
-			int result = attribute_error(at, path, err);
+			int result = attribute_error(metadata, at, path, err);
 			if (result < 0)
 				return result;
 		}

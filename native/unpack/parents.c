@@ -112,8 +112,13 @@ static int make(const struct making *making, const char *path, struct error *err
 	if (ret < 0)
 		return ret;
 	scope_fd int parent_fd = open_directory(making->dest, parent);
-	if (parent_fd < 0 || mkdirat(parent_fd, name, 0755) < 0)
+	struct stat before;
+	if (parent_fd < 0 || fstat(parent_fd, &before) < 0 || mkdirat(parent_fd, name, 0755) < 0)
 		return error_errno(err, STEP, path, "cannot make the directory");
+	/* The image's word about the parent's time holds, too. */
+	const struct timespec times[2] = { before.st_atim, before.st_mtim };
+	if (futimens(parent_fd, times) < 0)
+		return error_errno(err, STEP, parent, "cannot set the times");
 	scope_fd int fd = open_directory(making->dest, path);
 	if (fd < 0)
 		return error_errno(err, STEP, path, "cannot open the directory");
