@@ -36,6 +36,10 @@ export function chardev(name: string, major: number, minor: number, overrides: O
   return { ...plain, name, kind: 'chardev', mode: 0o666, device: { major, minor }, ...overrides };
 }
 
+export function blockdev(name: string, major: number, minor: number, overrides: Overrides = {}): TarEntry {
+  return { ...plain, name, kind: 'blockdev', mode: 0o660, device: { major, minor }, ...overrides };
+}
+
 /** The OCI mark that a lower layer's `path` is gone. */
 export function whiteout(path: string): TarEntry {
   const slash = path.lastIndexOf('/');

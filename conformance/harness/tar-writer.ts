@@ -20,6 +20,10 @@ export interface TarEntry {
   readonly link?: string;
   readonly device?: { readonly major: number; readonly minor: number };
   readonly xattrs?: Readonly<Record<string, Buffer>>;
+  /** Records of a pax header as they are, in place of those that the other fields would give. */
+  readonly pax?: Readonly<Record<string, string | Buffer>>;
+  /** In place of the kind's own, such as `7` or `S`. */
+  readonly typeFlag?: string;
 }
 
 const typeFlags: Record<TarKind, string> = {
@@ -53,7 +57,7 @@ function entryBlocks(entry: TarEntry): Buffer[] {
   blocks.push(
     header({
       name,
-      flag: typeFlags[entry.kind],
+      flag: entry.typeFlag ?? typeFlags[entry.kind],
       mode: entry.mode,
       uid: entry.uid,
       gid: entry.gid,
@@ -69,11 +73,12 @@ function entryBlocks(entry: TarEntry): Buffer[] {
 
 function paxRecords(name: string, entry: TarEntry): Buffer[] {
   const records: Buffer[] = [];
-  if (Buffer.byteLength(name) > 100) records.push(paxRecord('path', Buffer.from(name)));
+  if (Buffer.byteLength(name) > 100 && entry.pax?.['path'] === undefined) records.push(paxRecord('path', Buffer.from(name)));
   const link = entry.link ?? '';
   if (Buffer.byteLength(link) > 100) records.push(paxRecord('linkpath', Buffer.from(link)));
   if (!Number.isInteger(entry.mtime)) records.push(paxRecord('mtime', Buffer.from(String(entry.mtime))));
   for (const [key, value] of Object.entries(entry.xattrs ?? {})) records.push(paxRecord(`SCHILY.xattr.${key}`, value));
+  for (const [key, value] of Object.entries(entry.pax ?? {})) records.push(paxRecord(key, Buffer.from(value)));
   return records;
 }
 
