@@ -19,6 +19,7 @@ const changingSeconds = 240;
 const unbounded = new Set([
   'PullImage', // ends when no byte arrives for long enough
   'Pull',
+  'Push',
   'Import',
   'Export',
   'Verify',

@@ -11,6 +11,7 @@ import { listImages } from './list.ts';
 import type { ImageServiceOptions } from './options.ts';
 import { createImageProvider } from './provider.ts';
 import { pullImage } from './pull.ts';
+import { ImagePusher } from './push/image-push.ts';
 import { formatReference, parseReference } from './reference.ts';
 import { hostPlatform } from './registry/platform.ts';
 import { retryPolicy } from './registry/retry.ts';
@@ -25,6 +26,9 @@ import type { Unpacker } from './store/unpacker.ts';
 import { streamImages } from './stream-images.ts';
 
 export type ImageHandlers = Pick<CriImageHandlers, 'ListImages' | 'ImageStatus' | 'PullImage' | 'RemoveImage' | 'ImageFsInfo' | 'StreamImages'> & BerthImageHandlers;
+
+/** Compressing takes a processor for each: layers over all pushes, and of one of them. */
+const uploadBounds = { total: 4, perOwner: 3 };
 
 /** Milliseconds between the looks at whether what was kept after a damage is to be given up. */
 const tidyInterval = 60 * 60_000;
@@ -49,6 +53,7 @@ export async function createImageService(options: ImageServiceOptions): Promise<
   const platform = hostPlatform();
   const session = sessionOptions(options);
   const puller = new ImagePuller({ store, layerPuller, platform, session, log: options.log, metrics: options.metrics });
+  const pusher = new ImagePusher({ store, unpacker, session, uploads: new FairSlots(uploadBounds) });
   const pinned = new Set((options.pinnedImages ?? []).map((name) => formatReference(parseReference(name))));
   const tidying = setInterval(() => {
     store.tidy().catch((failure: unknown) => options.log.warn({ err: failure }, 'what a damage left could not be removed'));
@@ -61,7 +66,7 @@ export async function createImageService(options: ImageServiceOptions): Promise<
       RemoveImage: (request, context) => removeImage(store, request, context),
       ImageFsInfo: () => imageFsInfo(store, options),
       StreamImages: (request) => streamImages(store, pinned, request),
-      ...imageAdminHandlers({ store, puller, layerPuller, unpacker, platform, pinned }),
+      ...imageAdminHandlers({ store, puller, pusher, layerPuller, unpacker, platform, pinned }),
     },
     provider: createImageProvider(store),
     async removeUnused() {

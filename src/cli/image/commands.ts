@@ -11,27 +11,12 @@ import type { RemoveResponse__Output } from '../../cri-server/generated/berth/v1
 import type { TagResponse__Output } from '../../cri-server/generated/berth/v1/TagResponse.ts';
 import type { VerifyResult__Output } from '../../cri-server/generated/berth/v1/VerifyResult.ts';
 import type { ListImagesResponse__Output } from '../../cri-server/generated/runtime/v1/ListImagesResponse.ts';
-import type { BerthClient } from '../berth-client.ts';
-import type { Output } from '../command.ts';
 import { formatTable } from '../table.ts';
-import { ProgressView } from './progress.ts';
+import type { ImageCommand, Invocation } from './invocation.ts';
+import { loginOf } from './login.ts';
+import { ProgressView, pullLine } from './progress.ts';
+import { push } from './push.ts';
 import { formatBytes, shortDigest } from './size.ts';
-
-export interface Invocation {
-  readonly client: BerthClient;
-  readonly output: Output;
-  readonly names: readonly string[];
-  readonly flags: Readonly<Record<string, string | boolean | undefined>>;
-}
-
-export interface ImageCommand {
-  /** Arguments as the help shows them. */
-  readonly usage: string;
-  readonly summary: string;
-  /** How many names it takes. */
-  readonly names: readonly [least: number, most: number];
-  run(invocation: Invocation): Promise<number>;
-}
 
 export const imageFlags = {
   quiet: { type: 'boolean', short: 'q' },
@@ -40,6 +25,7 @@ export const imageFlags = {
   output: { type: 'string', short: 'o' },
   name: { type: 'string' },
   user: { type: 'string' },
+  level: { type: 'string' },
 } as const satisfies NonNullable<Parameters<typeof parseArgs>[0]>['options'];
 
 const service = 'Images';
@@ -47,6 +33,7 @@ const service = 'Images';
 export const imageCommands: Readonly<Record<string, ImageCommand>> = {
   ls: { usage: 'ls [--quiet] [--json]', summary: 'images on this node', names: [0, 0], run: list },
   pull: { usage: 'pull [--user NAME:PASSWORD] REF', summary: 'pull an image and show how far each layer is', names: [1, 1], run: pull },
+  push: { usage: 'push [--user NAME:PASSWORD] [--level 1-9] REF [NAME]', summary: 'send an image to a registry, under its own name or another', names: [1, 2], run: push },
   inspect: { usage: 'inspect REF', summary: 'names, layers, users and config of an image, as JSON', names: [1, 1], run: inspect },
   tag: { usage: 'tag REF NAME', summary: 'give an image one more name', names: [2, 2], run: tag },
   rm: { usage: 'rm REF...', summary: 'remove images with all their names', names: [1, Infinity], run: remove },
@@ -70,14 +57,11 @@ async function list({ client, output, flags }: Invocation): Promise<number> {
 }
 
 async function pull({ client, output, names: [reference = ''], flags }: Invocation): Promise<number> {
-  const login = typeof flags['user'] === 'string' ? flags['user'] : '';
-  const colon = login.indexOf(':');
-  const request = { reference, username: colon === -1 ? login : login.slice(0, colon), password: colon === -1 ? '' : login.slice(colon + 1) };
   const view = new ProgressView(process.stderr.isTTY, (text) => output.complain(text));
   let id = '';
-  for await (const message of client.stream(service, 'Pull', request)) {
+  for await (const message of client.stream(service, 'Pull', { reference, ...loginOf(flags) })) {
     const { image_id, layers } = message as PullProgress__Output;
-    view.show(layers);
+    view.show(layers.map(pullLine));
     id = image_id;
   }
   output.write(`${id}\n`);

@@ -18,7 +18,7 @@ const usageError = 2;
 
 export const imageCommand: Command = {
   name: 'image',
-  summary: 'list, pull, inspect, tag, remove, verify, import and export images',
+  summary: 'list, pull, push, inspect, tag, remove, verify, import and export images',
   help,
   async run(args, output) {
     const [name = '', ...rest] = args;

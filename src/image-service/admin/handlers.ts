@@ -8,17 +8,20 @@ import { importArchive } from '../archive/import.ts';
 import type { PinnedImages } from '../cri-image.ts';
 import type { ImagePuller } from '../image-pull.ts';
 import type { LayerPuller } from '../layer-pull.ts';
+import type { ImagePusher } from '../push/image-push.ts';
 import type { Platform } from '../registry/platform.ts';
 import type { ImageStore } from '../store/image-store.ts';
 import type { Unpacker } from '../store/unpacker.ts';
 import { pruneImages, removeNamed, tagImage } from './change.ts';
 import { inspectImage } from './inspect.ts';
 import { watchedPull } from './pull.ts';
+import { watchedPush } from './push.ts';
 import { verifyLayers } from './verify.ts';
 
 export interface AdminParts {
   readonly store: ImageStore;
   readonly puller: ImagePuller;
+  readonly pusher: ImagePusher;
   readonly layerPuller: LayerPuller;
   readonly unpacker: Unpacker;
   readonly platform: Platform;
@@ -29,6 +32,7 @@ export function imageAdminHandlers(parts: AdminParts): BerthImageHandlers {
   const { store, pinned } = parts;
   return {
     Pull: (request, context) => watchedPull(parts.puller, request, context),
+    Push: (request, context) => watchedPush(store, parts.pusher, request, context),
     Inspect: async ({ reference }) => inspectImage(store, pinned, reference),
     Tag: (request) => tagImage(store, request),
     Remove: ({ reference }) => removeNamed(store, reference),

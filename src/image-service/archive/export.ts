@@ -3,30 +3,27 @@
  * podman, containerd and Docker read it. Layers go out as the very tars they came from, so the image keeps its id.
  */
 
-import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { pack } from 'tar-stream';
 import type { Pack } from 'tar-stream';
 import { BerthError } from '../../errors/catalogue.ts';
-import { digestHex, digestOf } from '../digest.ts';
+import { digestOf } from '../digest.ts';
 import { parseReference } from '../reference.ts';
 import { mediaType } from '../registry/descriptor.ts';
 import { readBlob } from '../store/blob-store.ts';
 import type { ImageStore } from '../store/image-store.ts';
 import { isTag } from '../store/stored-image.ts';
 import type { StoredImage } from '../store/stored-image.ts';
-import type { Unpacker } from '../store/unpacker.ts';
 import { blobName } from './documents.ts';
 import { tarDescriptor } from './import.ts';
+import { hasTar, layerTar } from './layer-tar.ts';
+import type { TarParts } from './layer-tar.ts';
 import { plainManifest } from './plain-manifest.ts';
 import { dockerManifestFile } from './read-docker.ts';
 import { indexFile } from './read-oci.ts';
 
-export interface ExportParts {
-  readonly store: ImageStore;
-  readonly unpacker: Unpacker;
-}
+export type ExportParts = TarParts;
 
 /** 2001-01-01: the same images give the same archive. */
 const mtime = new Date(978_307_200_000);
@@ -66,7 +63,7 @@ function findImage(store: ImageStore, reference: string): StoredImage {
 
 function requireSkeletons(store: ImageStore, image: StoredImage): void {
   for (const { diffId } of image.layers) {
-    if ((store.layers.record(diffId)?.skeletonBytes ?? 0) > 0) continue;
+    if (hasTar(store, diffId)) continue;
     throw new BerthError('NOT_EXPORTABLE', `image ${image.id}: the tar of its layer ${diffId} is of a kind that cannot be made again`);
   }
 }
@@ -116,18 +113,7 @@ function putFile(archive: Pack, name: string, content: Buffer): void {
   archive.entry({ name, mode: 0o644, mtime }, content);
 }
 
-async function putLayer({ store, unpacker }: ExportParts, archive: Pack, diffId: string, size: number, signal: AbortSignal): Promise<void> {
-  const what = `layer ${diffId}`;
-  const hash = createHash('sha256');
-  const checked = async function* (): AsyncGenerator<Buffer, void, undefined> {
-    for await (const chunk of unpacker.pack(store.layers.place(diffId), what, signal)) {
-      hash.update(chunk);
-      yield chunk;
-    }
-    const actual = hash.digest('hex');
-    if (actual !== digestHex(diffId)) {
-      throw new BerthError('DIGEST_MISMATCH', `${what}: the tree on disk is not what was pulled: its tar has the digest sha256:${actual}`);
-    }
-  };
-  await pipeline(Readable.from(checked(), { objectMode: false }), archive.entry({ name: blobName(diffId), mode: 0o644, mtime, size }));
+async function putLayer(parts: ExportParts, archive: Pack, diffId: string, size: number, signal: AbortSignal): Promise<void> {
+  const tar = Readable.from(layerTar(parts, diffId, signal), { objectMode: false });
+  await pipeline(tar, archive.entry({ name: blobName(diffId), mode: 0o644, mtime, size }));
 }

@@ -1,13 +1,13 @@
-/** The manifest of an image whose layers are uncompressed (image-spec manifest.md). */
+/** Manifests that Berth makes for images whose layers leave it in another form than they came (image-spec manifest.md). */
 
 import { mediaType } from '../registry/descriptor.ts';
 import type { Descriptor } from '../registry/descriptor.ts';
 
 export const layerType = 'application/vnd.oci.image.layer.v1.tar';
 
-/** The same image gives the same bytes, so it has one digest wherever it is exported. */
+/** The same layers give the same bytes, so an image has one digest wherever it is exported. */
 export function plainManifest(config: Descriptor, layers: readonly Descriptor[], annotations: Readonly<Record<string, string>>): Buffer {
-  const plain = ({ mediaType: type, digest, size }: Descriptor): Descriptor => ({ mediaType: type, digest, size });
+  const plain = ({ mediaType: type, digest, size, urls }: Descriptor): Descriptor => ({ mediaType: type, digest, size, ...(urls !== undefined && { urls }) });
   const document = {
     schemaVersion: 2,
     mediaType: mediaType.ociManifest,

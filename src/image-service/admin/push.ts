@@ -1,0 +1,93 @@
+/** Images.Push: a push that can be watched. */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { PushProgress } from '../../cri-server/generated/berth/v1/PushProgress.ts';
+import type { PushRequest__Output } from '../../cri-server/generated/berth/v1/PushRequest.ts';
+import { BerthError, invalidField } from '../../errors/catalogue.ts';
+import type { CallContext } from '../../telemetry/call-context.ts';
+import { defaultLevel } from '../push/compress.ts';
+import type { ImagePusher, PushWatch } from '../push/image-push.ts';
+import type { PushedLayerWatch } from '../push/layer-push.ts';
+import { formatReference, parseReference } from '../reference.ts';
+import type { ImageReference } from '../reference.ts';
+import type { PullAuth } from '../registry/credentials.ts';
+import type { ImageStore } from '../store/image-store.ts';
+import { requireImage } from './inspect.ts';
+
+/** Ten pictures a second are as many as a person sees. */
+const interval = 100;
+
+const states = {
+  waiting: 'PUSH_WAITING',
+  compressing: 'PUSH_COMPRESSING',
+  uploading: 'PUSH_UPLOADING',
+  done: 'PUSH_DONE',
+  present: 'PUSH_PRESENT',
+  mounted: 'PUSH_MOUNTED',
+  'left-out': 'PUSH_LEFT_OUT',
+} as const;
+
+export async function* watchedPush(
+  store: ImageStore,
+  pusher: ImagePusher,
+  request: PushRequest__Output,
+  { signal, log }: CallContext,
+): AsyncGenerator<PushProgress, void, undefined> {
+  const image = requireImage(store, request.reference);
+  const destination = destinationOf(request);
+  const name = formatReference(destination);
+  const stopped = new AbortController();
+  let watch: PushWatch = { layers: [] };
+  const push = pusher.push({ image, destination, auth: authOf(request), level: levelOf(request) }, AbortSignal.any([signal, stopped.signal]), (watched) => {
+    watch = watched;
+  });
+  const over = push.then(
+    () => true,
+    () => true,
+  );
+  try {
+    for (let last = ''; !(await Promise.race([over, sleep(interval, false, { signal })])); ) {
+      const progress = { name, layers: watch.layers.map(describe) };
+      const text = JSON.stringify(progress);
+      if (text !== last) yield progress;
+      last = text;
+    }
+    const digest = await push;
+    log.info({ image: name, id: image.id, digest, layers: image.layers.length }, 'image pushed');
+    yield { name, digest, layers: watch.layers.map(describe) };
+  } finally {
+    // Nobody waits for it any more; what remains of it must be over before the call is.
+    stopped.abort(new DOMException('the push was cancelled', 'AbortError'));
+    await over;
+  }
+}
+
+function destinationOf({ reference, destination }: PushRequest__Output): ImageReference {
+  const field = destination === '' ? 'reference' : 'destination';
+  const parsed = parseDestination(destination === '' ? reference : destination, destination === '');
+  if (parsed.digest !== undefined) throw invalidField(field, 'holds a digest, which follows from what is pushed; give a destination with a tag');
+  return parsed;
+}
+
+function parseDestination(text: string, isReference: boolean): ImageReference {
+  try {
+    return parseReference(text);
+  } catch (failure) {
+    if (!isReference || !(failure instanceof BerthError)) throw failure;
+    throw invalidField('destination', `is empty, and "${text}" is no name to push to; give one`);
+  }
+}
+
+function authOf({ username, password }: PushRequest__Output): PullAuth | undefined {
+  if ((username === '') !== (password === '')) throw invalidField(username === '' ? 'username' : 'password', 'is empty; give both or none');
+  return username === '' ? undefined : { credentials: { kind: 'basic', username, password }, serverHost: '' };
+}
+
+function levelOf({ level }: PushRequest__Output): number {
+  if (level > 9) throw invalidField('level', `is ${level}; give 1 (fast) to 9 (small)`);
+  return level === 0 ? defaultLevel : level;
+}
+
+function describe({ diffId, digest, size, done, state }: PushedLayerWatch): NonNullable<PushProgress['layers']>[number] {
+  return { diff_id: diffId, digest, size: String(size), done: String(done), state: states[state] };
+}
