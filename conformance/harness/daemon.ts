@@ -25,7 +25,7 @@ export interface DaemonOptions {
   /** True: berthd has to enforce every limit, which takes a machine with all controllers. */
   readonly enforceLimits?: boolean;
   readonly cniBinDir?: string;
-  readonly logLevel?: 'debug' | 'info' | 'warn';
+  readonly logLevel?: 'trace' | 'debug' | 'info' | 'warn';
   readonly flags?: readonly string[];
   /** The text of a configuration file, for settings that have no flag. */
   readonly settings?: string;

@@ -4,8 +4,10 @@
  */
 
 import { createServer, request as httpRequest } from 'node:http';
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import type { ClientRequest, IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { buffer } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 export type Fault =
   /** Sends the first `after` bytes of the body, then resets the connection. */
@@ -18,6 +20,12 @@ export type Fault =
   | { readonly kind: 'stall'; readonly after: number }
   /** Says that the body is so many bytes longer than it is, and sends as many more. */
   | { readonly kind: 'longer'; readonly by: number }
+  /** Takes the first `after` bytes of what is sent, then resets the connection. */
+  | { readonly kind: 'cut-request'; readonly after: number }
+  /** Sends the body in so many pieces, with so many milliseconds before each. */
+  | { readonly kind: 'drip'; readonly pieces: number; readonly every: number }
+  /** Answers as if the whole had been asked for. */
+  | { readonly kind: 'ignore-range' }
   /** Never answers. */
   | { readonly kind: 'hang' };
 
@@ -86,17 +94,43 @@ function serve(upstream: string, request: IncomingMessage, response: ServerRespo
     response.end();
     return;
   }
+  // With the host that was asked, so that what the registry says of its own address leads through here again.
   const headers = { ...request.headers };
-  delete headers.host;
+  if (fault?.kind === 'ignore-range') delete headers.range;
   const forward = httpRequest(new URL(request.url ?? '/', upstream), { method: request.method, headers, agent: false }, (answer) => {
     const length = Number(answer.headers['content-length'] ?? '0');
     const told = fault?.kind === 'longer' ? { 'content-length': String(length + fault.by) } : {};
     response.writeHead(answer.statusCode ?? 502, { ...answer.headers, ...told });
-    passOn(answer, response, fault);
+    if (fault?.kind === 'drip') void drip(answer, response, fault);
+    else passOn(answer, response, fault);
   });
   forward.once('error', () => response.destroy());
   response.once('close', () => forward.destroy());
-  request.pipe(forward);
+  if (fault?.kind === 'cut-request') passPart(request, forward, fault.after);
+  else request.pipe(forward);
+}
+
+function passPart(request: IncomingMessage, forward: ClientRequest, after: number): void {
+  let passed = 0;
+  request.on('data', (data: Buffer) => {
+    const part = data.subarray(0, after - passed);
+    passed += part.length;
+    forward.write(part);
+    if (passed < after) return;
+    forward.destroy();
+    request.destroy();
+  });
+  request.on('end', () => forward.end());
+}
+
+async function drip(answer: IncomingMessage, response: ServerResponse, fault: Fault & { readonly kind: 'drip' }): Promise<void> {
+  const body = await buffer(answer);
+  const length = Math.ceil(body.length / fault.pieces);
+  for (let at = 0; at < body.length && !response.destroyed; at += length) {
+    await sleep(fault.every);
+    response.write(body.subarray(at, at + length));
+  }
+  response.end();
 }
 
 function passOn(answer: IncomingMessage, response: ServerResponse, fault: Fault | undefined): void {

@@ -6,8 +6,12 @@ import { createServer } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { BASIC_AUTHORIZATION } from './registry.ts';
 import type { RegistryAuth, RegistryTls } from './registry.ts';
+
+/** Stands for REGISTRY_USER, as `docker login` stores it. */
+export const IDENTITY_TOKEN = 'identity-of-berth';
 
 const SERVICE = 'berth-registry';
 const ISSUER = 'berth-token-server';
@@ -30,13 +34,13 @@ interface Access {
   readonly actions: readonly string[];
 }
 
-/** `anonymous` also gives pull tokens to who shows no password, as public registries do. */
-export async function startTokenServer(options: { readonly anonymous: boolean; readonly tls?: RegistryTls }): Promise<TokenServer> {
+/** `anonymous` also gives tokens to who shows no password, as public registries do. With `push` they are for all that is asked. */
+export async function startTokenServer(options: { readonly anonymous: boolean; readonly push?: boolean; readonly tls?: RegistryTls }): Promise<TokenServer> {
   const requests: string[] = [];
   const { tls } = options;
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
     requests.push(`${request.method} ${request.url}`);
-    answer(request, response, options.anonymous);
+    void answer(request, response, options.anonymous, options.push === true ? ['pull', 'push'] : ['pull']);
   };
   const server = tls === undefined ? createServer(serve) : createSecureServer({ cert: readFileSync(tls.certificate), key: readFileSync(tls.key) }, serve);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -56,26 +60,29 @@ export async function startTokenServer(options: { readonly anonymous: boolean; r
   };
 }
 
-function answer(request: IncomingMessage, response: ServerResponse, anonymous: boolean): void {
+async function answer(request: IncomingMessage, response: ServerResponse, anonymous: boolean, allowed: readonly string[]): Promise<void> {
   response.setHeader('connection', 'close');
-  const authorization = request.headers.authorization;
-  if (authorization === undefined ? !anonymous : authorization !== BASIC_AUTHORIZATION) {
+  const form = new URLSearchParams(request.method === 'POST' ? await text(request) : '');
+  const { authorization } = request.headers;
+  const isKnown = authorization === BASIC_AUTHORIZATION || (form.get('grant_type') === 'refresh_token' && form.get('refresh_token') === IDENTITY_TOKEN);
+  const showsNothing = authorization === undefined && form.size === 0;
+  if (!isKnown && !(showsNothing && anonymous)) {
     response.writeHead(401, { 'content-type': 'application/json' });
     response.end(JSON.stringify({ errors: [{ code: 'UNAUTHORIZED', message: 'wrong user or password' }] }));
     return;
   }
-  const url = new URL(request.url ?? '/', 'http://token');
-  const token = issue(url.searchParams.getAll('scope').flatMap((scope) => accessOf(scope)));
+  const scopes = [...new URL(request.url ?? '/', 'http://token').searchParams.getAll('scope'), ...(form.get('scope') ?? '').split(' ')];
+  const token = issue(scopes.flatMap((scope) => accessOf(scope, allowed)));
   response.writeHead(200, { 'content-type': 'application/json' });
   response.end(JSON.stringify({ token, expires_in: 300, issued_at: new Date().toISOString() }));
 }
 
 /** `repository:library/busybox:pull,push` */
-function accessOf(scope: string): Access[] {
+function accessOf(scope: string, allowed: readonly string[]): Access[] {
   const match = /^([^:]+):(.+):([^:]+)$/.exec(scope);
   if (match === null) return [];
   const [, type = '', name = '', actions = ''] = match;
-  return [{ type, name, actions: actions.split(',').filter((action) => action === 'pull') }];
+  return [{ type, name, actions: actions.split(',').filter((action) => allowed.includes(action)) }];
 }
 
 function issue(access: readonly Access[]): string {

@@ -18,8 +18,16 @@ const ESCAPE = '/tmp/berth-escaped';
 /** Has a layer that no other image has, so that it must be fetched whatever went before. */
 const slow = (): BuiltImage => buildImage([buildLayer([file('slow', 'slow')])]);
 
+const layers = (name: string, count: number): BuiltImage => buildImage(Array.from({ length: count }, (_, n) => buildLayer([file(`${name}-${n}`, `${name} ${n}`)])));
+const huge = (): BuiltImage => layers('huge', 60);
+const large = (): BuiltImage => layers('large', 20);
+const small = (): BuiltImage => layers('small', 3);
+
 const stage = useStage({
   images: {
+    huge,
+    large,
+    small,
     busybox,
     foreign: foreignPlatform,
     big: () => big(BIG),
@@ -163,6 +171,23 @@ test('a cancelled pull stops and leaves no image', async () => {
   await eventually('the layer is asked for', async () => (faulty.seen.some(({ path }) => path.includes(digest)) ? true : undefined));
   cancel.abort();
   await expectCode(call, 'CANCELLED');
+  await expectNoImages();
+});
+
+test('images with many slow layers keep no place that a small image needs', async () => {
+  const cancel = new AbortController();
+  const slowLayers = [...huge().layers, ...large().layers].map(({ digest }) => digest);
+  faulty.setRules({ path: new RegExp(`blobs/(${slowLayers.join('|')})`), fault: { kind: 'hang' } });
+  const asked = ({ layers: wanted }: BuiltImage): number => faulty.seen.filter(({ path }) => wanted.some(({ digest }) => path.includes(digest))).length;
+  const calls = [pull(through('huge'), cancel.signal)];
+  await eventually('as many of its layers are asked for as one pull may have', async () => (asked(huge()) === 4 ? true : undefined));
+  calls.push(pull(through('large'), cancel.signal));
+  await eventually('and one of another', async () => (asked(large()) === 1 ? true : undefined));
+  await pull(through('small'));
+  expect([asked(huge()), asked(large()), asked(small())]).toEqual([4, 1, 3]);
+  cancel.abort();
+  for (const call of calls) await expectCode(call, 'CANCELLED');
+  await stage.cri.call('RemoveImage', { image: { image: through('small') } });
   await expectNoImages();
 });
 
