@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -5,7 +6,7 @@ import { expect, test } from 'vitest';
 import { busyboxLayer } from '../harness/images.ts';
 import { buildImage, buildLayer } from '../harness/oci-image.ts';
 import type { BuiltImage } from '../harness/oci-image.ts';
-import { dir, file } from '../harness/root-fs.ts';
+import { dir, file, hardlink, symlink, whiteout } from '../harness/root-fs.ts';
 import { useStage } from '../harness/stage.ts';
 import { eventually } from '../harness/wait.ts';
 
@@ -25,11 +26,66 @@ const manyEntries = (): BuiltImage => {
   return buildImage([busyboxLayer(), buildLayer([...directories, ...files])], { Cmd: ['sh'] });
 };
 
-const stage = useStage({ images: { layers: manyLayers, entries: manyEntries }, pulled: [], leaks: { images: true } });
+/** A layer that images share: of every sort of file, and one whose blocks are less than its size says. */
+const sharedLayer = () =>
+  buildLayer([
+    dir('a'), file('a/large', Buffer.alloc(3_000_000, 7)), file('a/empty', ''), hardlink('a/again', 'a/large'), symlink('a/link', 'large'.repeat(40)),
+    ...Array.from({ length: 300 }, (_, index) => dir(`a/${index}`)), ...Array.from({ length: 300 }, (_, index) => file(`a/${index}/f`, 'x'.repeat(index))),
+  ]);
+const one = (): BuiltImage => buildImage([sharedLayer()]);
+/** Its upper layer has directories that it does not list, for which there is a layer more on disk. */
+const two = (): BuiltImage => buildImage([sharedLayer(), buildLayer([file('a/1/g', 'y'.repeat(9000)), file('b/c/d', 'z'), whiteout('a/2')], 'zstd')]);
+
+const stage = useStage({ images: { one, two, layers: manyLayers, entries: manyEntries }, pulled: [], leaks: { images: true } });
 
 /** The disk of a busy machine may take minutes to flush this. */
 const pull = (repository: string): Promise<unknown> =>
   stage.cri.call('PullImage', { image: { image: stage.ref(repository) } }, { timeoutMs: 240_000 });
+
+interface Usage {
+  readonly bytes: number;
+  readonly inodes: number;
+}
+
+async function reported(): Promise<Usage> {
+  const { image_filesystems: [usage] } = await stage.cri.call('ImageFsInfo', {});
+  return { bytes: Number(usage?.used_bytes?.value), inodes: Number(usage?.inodes_used?.value) };
+}
+
+/** What du counts of everything that images have on the disk. */
+function onDisk(): Usage {
+  const places = ['layers/sha256', 'images/blobs/sha256', 'images/quarantine', 'staging'].flatMap((name) =>
+    readdirSync(path.join(stage.daemon.root, name)).map((entry) => path.join(stage.daemon.root, name, entry)),
+  );
+  if (places.length === 0) return { bytes: 0, inodes: 0 };
+  const total = (unit: string): number => Number(/^(\d+)\ttotal$/m.exec(execFileSync('du', ['--summarize', '--total', unit, ...places], { encoding: 'utf8' }))?.[1]);
+  return { bytes: total('--block-size=1'), inodes: total('--inodes') };
+}
+
+async function expectTruth(): Promise<Usage> {
+  // What the kernel has not yet given blocks has none for du either.
+  execFileSync('sync', ['--file-system', stage.daemon.root]);
+  const usage = await reported();
+  expect(usage).toEqual(onDisk());
+  return usage;
+}
+
+test('ImageFsInfo is what du counts, shared layers once, and what a removal frees is what goes', async () => {
+  expect(await expectTruth()).toEqual({ bytes: 0, inodes: 0 });
+  for (const repository of ['one', 'two']) await pull(repository);
+  const both = await expectTruth();
+  expect(both.bytes).toBeGreaterThan(3_000_000 + 300 * 4096);
+  await stage.daemon.kill();
+  await stage.daemon.start();
+  stage.reconnect();
+  expect(await reported()).toEqual(both);
+  await stage.cri.call('RemoveImage', { image: { image: stage.ref('two') } });
+  const left = await expectTruth();
+  expect(both.bytes - left.bytes).toBeGreaterThan(9000);
+  expect(both.bytes - left.bytes).toBeLessThan(1_000_000);
+  await stage.cri.call('RemoveImage', { image: { image: stage.ref('one') } });
+  expect(await expectTruth()).toEqual({ bytes: 0, inodes: 0 });
+});
 
 test(`an image of ${LAYERS} layers runs`, async () => {
   const { kubelet, cri } = stage;

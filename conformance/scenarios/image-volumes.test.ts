@@ -1,22 +1,32 @@
+import { existsSync, lstatSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { busybox, busyboxLayer } from '../harness/images.ts';
 import { buildImage, buildLayer } from '../harness/oci-image.ts';
 import type { BuiltImage } from '../harness/oci-image.ts';
-import { dir, file, hardlink, opaque, symlink, whiteout } from '../harness/root-fs.ts';
+import { BUSYBOX, dir, file, hardlink, opaque, symlink, whiteout } from '../harness/root-fs.ts';
 import { expectCode, useStage } from '../harness/stage.ts';
+import { eventually } from '../harness/wait.ts';
 
 /** What a model or a set of web pages is: files without a program, in layers that change each other. */
 const data = (): BuiltImage => {
   const bottom = buildLayer([
     dir('site'), file('site/index', 'old\n'), file('site/removed', 'x'), dir('hidden'), file('hidden/old', 'x'), symlink('out', '/etc'),
-    symlink('inside', 'site'),
+    symlink('inside', 'site'), symlink('up', '../../../../../../etc'), symlink('loop', 'loop'), symlink('host', '/proc/1/root'),
+    file('own', 'x', { uid: 1000, gid: 2000, mode: 0o640 }),
   ]);
   return buildImage([bottom, buildLayer([file('site/index', 'new\n'), whiteout('site/removed'), dir('hidden'), opaque('hidden')])]);
 };
 
 const single = (): BuiltImage => buildImage([buildLayer([file('only', 'one layer\n'), file('tool', '#!/bin/sh\necho ran\n', { mode: 0o755 })])]);
 
-/** A VOLUME with content of several owners, one that the image does not have, and one with a relative name. */
+/** VFS_CAP_REVISION_2 with the effective bit; CAP_CHOWN permitted (linux/capability.h). */
+const chownCapability = Buffer.from('0100000201000000000000000000000000000000', 'hex');
+
+/**
+ * VOLUMEs: with content of several owners, one that the image does not have, with a relative name, one that leads
+ * upwards, one that is a link to a directory and one that is a link to nothing.
+ */
 const withVolumes = (): BuiltImage =>
   buildImage(
     [
@@ -26,14 +36,28 @@ const withVolumes = (): BuiltImage =>
         file('data/kept', 'from the image\n', { mode: 0o640, uid: 1001, gid: 2001, mtime: 1_000_000_000 }),
         dir('data/sub', { mode: 0o700, uid: 1002 }),
         file('data/sub/tool', 'x', { mode: 0o4755 }),
-        hardlink('data/again', 'data/kept'),
+        hardlink('data/again', 'data/kept', { mode: 0o640, uid: 1001, gid: 2001, mtime: 1_000_000_000 }),
         symlink('data/link', 'kept'),
+        file('data/grep', readFileSync(BUSYBOX), { mode: 0o755, xattrs: { 'security.capability': chownCapability } }),
+        dir('real', { uid: 1003 }),
+        file('real/file', 'behind a link\n'),
+        symlink('linked', 'real'),
+        symlink('dangling', '/../to/nothing'),
       ]),
     ],
-    { Cmd: ['sh'], Volumes: { '/data': {}, '/made/here': {}, 'relative/': {} } },
+    { Cmd: ['sh'], Volumes: { '/data': {}, '/made/here': {}, 'relative/': {}, '/../../outside': {}, '/linked': {}, '/dangling': {} } },
   );
 
 const stage = useStage({ images: { busybox, data, single, 'with-volumes': withVolumes } });
+
+const hexOf = (diffId = ''): string => diffId.slice('sha256:'.length);
+
+const usedBytes = async (): Promise<number> => Number((await stage.cri.call('ImageFsInfo', {})).image_filesystems[0]?.used_bytes?.value);
+
+const first = 200_000;
+const mapping = [{ container_id: 0, host_id: first, length: 65_536 }];
+/** Of pods with a user namespace, and of their containers. */
+const mapped = { namespace_options: { userns_options: { mode: 'POD' as const, uids: mapping, gids: mapping } } };
 
 const imageMount = (image: string, path: string, sub = '') => ({ container_path: path, readonly: true, image: { image }, image_sub_path: sub });
 
@@ -68,10 +92,26 @@ describe('a mounted image', () => {
       mounts: [imageMount(stage.ref('data'), '/site', 'inside'), imageMount(stage.ref('data'), '/page', 'site/index')],
     });
     expect((await kubelet.exec(id, 'sh', '-c', 'ls /site; cat /page')).stdout).toBe('index\nnew\n');
-    for (const sub of ['not-there', 'site/removed', 'out/passwd', 'out']) {
+    for (const sub of ['not-there', 'site/removed', 'out/passwd', 'out', 'up/passwd', 'up', 'loop', 'host', 'host/etc', 'site/index/below', 'site/index/']) {
       const create = kubelet.create(pod, { name: 'wrong', image: stage.ref('busybox'), mounts: [imageMount(stage.ref('data'), '/site', sub)] });
-      await expectCode(create, 'INVALID_ARGUMENT', new RegExp(sub));
+      await expectCode(create, 'INVALID_ARGUMENT', new RegExp(`^ImageVolumeMountFailed: .*"${sub}"`));
     }
+    for (const [place, sub] of [['/etc', 'site/index'], ['/etc/passwd', 'site']] as const) {
+      const create = kubelet.create(pod, { name: 'wrong', image: stage.ref('busybox'), mounts: [imageMount(stage.ref('data'), place, sub)] });
+      await expectCode(create, 'INVALID_ARGUMENT', new RegExp(`^ImageVolumeMountFailed: .*${place}`));
+    }
+    await kubelet.removePod(pod);
+  });
+
+  test('cannot be made writable from inside, by whatever capability', async () => {
+    const { kubelet, daemon } = stage;
+    const linux = { security_context: { privileged: true } };
+    const pod = await kubelet.runPod({ linux });
+    const id = await kubelet.run(pod, { image: stage.ref('busybox'), command: ['sleep', '1000'], linux, mounts: [imageMount(stage.ref('data'), '/data')] });
+    await kubelet.exec(id, 'sh', '-c', 'mount -o remount,rw,bind /data; mount -o remount,rw /data');
+    expect(await kubelet.exec(id, 'sh', '-c', 'echo changed > /data/site/index')).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('Read-only') as string });
+    const [, top] = data().layers;
+    expect(readFileSync(path.join(daemon.root, 'layers/sha256', hexOf(top?.diffId), 'fs/site/index'), 'utf8')).toBe('new\n');
     await kubelet.removePod(pod);
   });
 
@@ -95,43 +135,87 @@ describe('a mounted image', () => {
     await daemon.start();
     stage.reconnect();
     expect((await kubelet.exec(id, 'cat', '/one/only')).stdout).toBe('one layer\n');
+    const before = await usedBytes();
     await kubelet.removePod(pod);
+    const layer = path.join(daemon.root, 'layers/sha256', hexOf(single().layers[0]?.diffId));
+    await eventually('the layer goes with the container', async () => !existsSync(layer) || undefined);
+    expect(await usedBytes()).toBeLessThan(before);
     await stage.pull(stage.ref('single'));
   });
 });
 
-describe('the volumes of an image', () => {
+test.each([['', {}], [' in a pod with a user namespace', mapped]])('a mounted image shows the owners that it has%s', async (_, security_context) => {
+  const { kubelet } = stage;
+  const pod = await kubelet.runPod({ linux: { security_context } });
+  const mounts = [
+    imageMount(stage.ref('data'), '/mnt/data'), imageMount(stage.ref('single'), '/mnt/one'), imageMount(stage.ref('data'), '/mnt/sub', 'inside'), imageMount(stage.ref('data'), '/page', 'own'),
+  ];
+  const id = await kubelet.run(pod, { image: stage.ref('busybox'), command: ['sleep', '1000'], linux: { security_context }, mounts });
+  const places = ['/mnt/data', '/mnt/data/own', '/mnt/data/site/index', '/mnt/one', '/mnt/one/tool', '/mnt/sub/index', '/page'];
+  expect((await kubelet.exec(id, 'stat', '-c', '%u:%g %a', ...places)).stdout.trim().split('\n')).toEqual([
+    '0:0 755', '1000:2000 640', '0:0 644', '0:0 755', '0:0 755', '0:0 644', '1000:2000 640',
+  ]);
+  expect((await kubelet.exec(id, 'sh', '-c', 'cat /mnt/sub/index; /mnt/one/tool; touch /mnt/one/x /mnt/data/x /mnt/sub/x || :')).stdout).toBe('new\nran\n');
+  expect((await kubelet.exec(id, 'sh', '-c', 'for at in /mnt/one /mnt/data /mnt/sub; do touch $at/x && echo written; done')).stdout).toBe('');
+  await kubelet.removePod(pod);
+});
+
+describe.each([['', {}, 0], [' in a pod with a user namespace', mapped, first]])('the volumes of an image%s', (_, security_context, root) => {
+  const start = async () => {
+    const { kubelet } = stage;
+    const pod = await kubelet.runPod({ linux: { security_context } });
+    return { pod, create: (options: object) => kubelet.run(pod, { image: stage.ref('with-volumes'), command: ['sleep', '1000'], linux: { security_context }, ...options }) };
+  };
+
   test('hold what the image has at their place, with owners, modes, times and links', async () => {
     const { kubelet } = stage;
-    const pod = await kubelet.runPod();
-    const id = await kubelet.run(pod, { image: stage.ref('with-volumes'), command: ['sleep', '1000'] });
-    const stats = await kubelet.exec(id, 'stat', '-c', '%n %a %u:%g %h', '/data', '/data/kept', '/data/again', '/data/sub', '/data/sub/tool', '/made/here', '/relative');
+    const { pod, create } = await start();
+    const id = await create({});
+    const places = ['/data', '/data/kept', '/data/again', '/data/sub', '/data/sub/tool', '/made/here', '/relative', '/outside', '/real', '/real/file', '/to/nothing'];
+    const stats = await kubelet.exec(id, 'stat', '-c', '%n %a %u:%g %h', ...places);
     expect(stats.stdout.trim().split('\n')).toEqual([
       '/data 2750 1000:2000 3', '/data/kept 640 1001:2001 2', '/data/again 640 1001:2001 2', '/data/sub 700 1002:0 2', '/data/sub/tool 4755 0:0 1',
-      '/made/here 755 0:0 2', '/relative 755 0:0 2',
+      '/made/here 755 0:0 2', '/relative 755 0:0 2', '/outside 755 0:0 2', '/real 755 1003:0 2', '/real/file 644 0:0 1', '/to/nothing 755 0:0 2',
     ]);
     expect((await kubelet.exec(id, 'sh', '-c', 'readlink /data/link; cat /data/link; stat -c %Y /data/kept')).stdout).toBe('kept\nfrom the image\n1000000000\n');
     const mounts = (await kubelet.exec(id, 'cat', '/proc/mounts')).stdout;
-    for (const place of ['/data', '/made/here', '/relative']) expect(mounts).toContain(` ${place} `);
+    for (const place of ['/data', '/made/here', '/relative', '/outside', '/real', '/to/nothing']) expect(mounts).toContain(` ${place} `);
+    expect(mounts).not.toContain(' /linked ');
+    await kubelet.removePod(pod);
+  });
+
+  test('keep the capabilities of files', async () => {
+    const { kubelet } = stage;
+    const pod = await kubelet.runPod({ linux: { security_context } });
+    const { lines } = await kubelet.runToEnd(pod, {
+      image: stage.ref('with-volumes'), command: ['/data/grep', 'CapEff', '/proc/self/status'],
+      linux: { security_context: { ...security_context, run_as_user: { value: '1000' }, run_as_group: { value: '2000' } } },
+    });
+    expect(lines.map(({ text }) => text)).toEqual(['CapEff:\t0000000000000001']);
     await kubelet.removePod(pod);
   });
 
   test('can be written although the root is read-only, and are each container\'s own', async () => {
     const { kubelet } = stage;
-    const pod = await kubelet.runPod();
-    const options = { image: stage.ref('with-volumes'), command: ['sleep', '1000'], linux: { security_context: { readonly_rootfs: true } } };
-    const [one, two] = [await kubelet.run(pod, { ...options, name: 'one' }), await kubelet.run(pod, { ...options, name: 'two' })];
-    expect((await kubelet.exec(one, 'sh', '-c', 'echo changed > /data/kept; touch /made/here/new')).exitCode).toBe(0);
+    const { pod, create } = await start();
+    const options = { linux: { security_context: { ...security_context, readonly_rootfs: true } } };
+    const [one, two] = [await create({ ...options, name: 'one' }), await create({ ...options, name: 'two' })];
+    expect((await kubelet.exec(one, 'sh', '-c', 'echo changed > /data/kept; touch /made/here/new; chown 5:6 /made/here/new')).exitCode).toBe(0);
     expect((await kubelet.exec(one, 'touch', '/elsewhere')).exitCode).not.toBe(0);
     expect((await kubelet.exec(two, 'sh', '-c', 'cat /data/kept; ls /made/here')).stdout).toBe('from the image\n');
+    const volumes = path.join(stage.daemon.root, 'containers', one, 'volumes');
+    expect(lstatSync(path.join(volumes, '1/new'))).toMatchObject({ uid: root + 5, gid: root + 6 });
+    expect(lstatSync(path.join(volumes, '0/kept'))).toMatchObject({ uid: root + 1001, gid: root + 2001 });
+    await stage.cri.call('RemoveContainer', { container_id: one });
+    expect(existsSync(volumes)).toBe(false);
     await kubelet.removePod(pod);
   });
 
   test('give way to a mount of the pod at the same place', async () => {
     const { kubelet } = stage;
-    const pod = await kubelet.runPod();
+    const { pod, create } = await start();
     const host = await stage.directory('mounted');
-    const id = await kubelet.run(pod, { image: stage.ref('with-volumes'), command: ['sleep', '1000'], mounts: [{ container_path: '/data', host_path: host }] });
+    const id = await create({ mounts: [{ container_path: '/data', host_path: host }] });
     expect((await kubelet.exec(id, 'ls', '/data')).stdout).toBe('');
     await kubelet.removePod(pod);
   });

@@ -60,13 +60,25 @@ static int clone_inside(int root, const struct mount_spec *mount, struct error *
 			 error_errno(err, "mount", mount->destination, "cannot take \"%.256s\" of the image", mount->image_path);
 }
 
+/* What umount2 takes away at a place is the topmost mount there, so it is as many calls as there are mounts. */
+static int uncover(int lowest, size_t count, const struct mount_spec *mount, struct error *err)
+{
+	char place[32];
+
+	snprintf(place, sizeof(place), "/proc/self/fd/%d", lowest);
+	for (size_t i = 0; i < count; i++)
+		if (umount2(place, MNT_DETACH) < 0)
+			return error_errno(err, "mount", mount->destination, "cannot put the image's mount in its place");
+	return 0;
+}
+
 int image_mount_new(const struct container *container, const struct mount_spec *mount, struct error *err)
 {
 	struct mount_attr attributes = { .attr_set = mount->attributes | mount->attributes_tree | MOUNT_ATTR_RDONLY,
 					 .propagation = MS_PRIVATE };
 	char place[32];
-	char covering[32];
 	scope_fd int lowest = -1;
+	int ret;
 
 	/* Over the container's root for a moment: nobody else is in this mount namespace yet, and nothing is written. */
 	snprintf(place, sizeof(place), "/proc/self/fd/%d", container->root_fd);
@@ -74,9 +86,9 @@ int image_mount_new(const struct container *container, const struct mount_spec *
 	if (whole < 0)
 		return whole;
 	scope_fd int fd = clone_inside(whole, mount, err);
-	snprintf(covering, sizeof(covering), "/proc/self/fd/%d", lowest >= 0 ? lowest : whole);
-	if (umount2(covering, MNT_DETACH) < 0)
-		return error_errno(err, "mount", mount->destination, "cannot put the image's mount in its place");
+	ret = lowest < 0 ? uncover(whole, 1, mount, err) : uncover(lowest, mount->image->lower_count + 1, mount, err);
+	if (ret < 0)
+		return ret;
 	if (fd >= 0 && mount_setattr(fd, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) < 0)
 		return error_errno(err, "mount", mount->destination, "cannot set the mount's options");
 	return fd < 0 ? fd : take_fd(&fd);

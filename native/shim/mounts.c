@@ -107,6 +107,13 @@ static int fill(const struct container *container, const struct mount_spec *moun
 	return volume_fill(target, source, mount->destination, err);
 }
 
+static bool is_directory(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 static int attach(const struct container *container, const struct mount_spec *mount, int source, struct error *err)
 {
 	scope_fd int target = open_target(container, mount, source, err);
@@ -117,11 +124,14 @@ static int attach(const struct container *container, const struct mount_spec *mo
 	if ((ret = check_target(container, mount, source, target, err)) < 0 ||
 	    (ret = fill(container, mount, source, target, err)) < 0)
 		return ret;
+	/* The kernel only says EINVAL then. */
+	if (is_directory(source) != is_directory(target))
+		return error_set(err, ENOTDIR, "mount", mount->destination,
+				 "cannot mount it (one of source and destination is a directory, the other is not)");
 	ret = filesystem_attach(source, target);
 	if (ret < 0) {
 		errno = -ret;
-		return error_errno(err, "mount", mount->destination, "cannot mount it%s",
-				   ret == -ENOTDIR ? " (one of source and destination is a directory, the other is not)" : "");
+		return error_errno(err, "mount", mount->destination, "cannot mount it");
 	}
 	return 0;
 }

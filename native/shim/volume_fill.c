@@ -79,27 +79,50 @@ static int copy_metadata(const struct filling *filling, int from_dir, int to_dir
 	return ret;
 }
 
+static int copy_range(const struct filling *filling, int from, int to, off_t at, off_t end, struct error *err)
+{
+	if (lseek(from, at, SEEK_SET) < 0 || lseek(to, at, SEEK_SET) < 0)
+		return fail(filling, "cannot copy", err);
+	while (at < end) {
+		ssize_t done = copy_file_range(from, NULL, to, NULL, (size_t)(end - at), 0);
+
+		/* Not between all file systems. */
+		if (done < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS))
+			done = sendfile(to, from, NULL, (size_t)(end - at));
+		if (done < 0 && errno != EINTR)
+			return fail(filling, "cannot copy", err);
+		if (done == 0)
+			break;
+		at += done > 0 ? done : 0;
+	}
+	return 0;
+}
+
+/* Holes stay holes: files of databases and disks are made of them. */
 static int copy_content(const struct filling *filling, int from_dir, int to_dir, const char *name, off_t size,
 			struct error *err)
 {
 	scope_fd int from = openat(from_dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	scope_fd int to = openat(to_dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	off_t hole = 0;
+	int ret = 0;
 
 	if (from < 0 || to < 0)
 		return fail(filling, "cannot open", err);
-	while (size > 0) {
-		ssize_t done = copy_file_range(from, NULL, to, NULL, (size_t)size, 0);
+	while (ret == 0 && hole < size) {
+		off_t data = lseek(from, hole, SEEK_DATA);
 
-		/* Not between all file systems. */
-		if (done < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS))
-			done = sendfile(to, from, NULL, (size_t)size);
-		if (done < 0 && errno != EINTR)
-			return fail(filling, "cannot copy", err);
-		if (done == 0)
+		if (data < 0 && errno == ENXIO)
 			break;
-		size -= done > 0 ? done : 0;
+		/* A file system that knows of no holes has none. */
+		data = data < 0 ? hole : data;
+		hole = lseek(from, data, SEEK_HOLE);
+		hole = hole < 0 || hole > size ? size : hole;
+		ret = copy_range(filling, from, to, data, hole, err);
 	}
-	return 0;
+	if (ret == 0 && ftruncate(to, size) < 0)
+		return fail(filling, "cannot set the size of", err);
+	return ret;
 }
 
 static int copy_symlink(const struct filling *filling, int from_dir, int to_dir, const char *name, struct error *err)

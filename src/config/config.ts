@@ -62,7 +62,7 @@ export interface Config {
     readonly progressTimeoutSeconds: number;
   };
   readonly images: {
-    /** Images that the kubelet must not remove. */
+    /** Images that the kubelet must not collect. */
     readonly pinnedImages: readonly string[];
     /** Bounds of one layer: unpacked bytes, entries, ratio beyond the first GiB, bytes of a path. */
     readonly maxLayerBytes: number;

@@ -109,7 +109,7 @@ const registry: readonly Setting[] = [
 const references: SettingKind = { type: 'texts', pattern: /^[^\s]+$/, expected: 'references of images', mayBeEmpty: true };
 
 const images: readonly Setting[] = [
-  { key: 'images.pinned_images', kind: references, default: [], help: 'images that the kubelet must not remove' },
+  { key: 'images.pinned_images', kind: references, default: [], help: 'images that the kubelet must not collect' },
   { key: 'images.max_layer_bytes', kind: upTo(1_048_576, 2 ** 50), default: 2 ** 37, help: 'of one unpacked layer' },
   { key: 'images.max_layer_entries', kind: upTo(1, 1_000_000_000), default: 4_000_000, help: 'files and directories of one layer' },
   { key: 'images.max_layer_ratio', kind: upTo(1, 1_000_000), default: 1000, help: 'of unpacked to packed bytes, beyond the first GiB' },

@@ -126,3 +126,34 @@ describe('layer', () => {
     if (pid !== '') expect(() => process.kill(Number(pid), 0)).toThrow();
   });
 });
+
+describe('pack', () => {
+  const pack = async (script: string): Promise<string> => {
+    let tar = '';
+    for await (const chunk of createUnpacker(await program(script), {}).pack(place, 'the layer', never)) tar += chunk.toString();
+    return tar;
+  };
+
+  test('its output is the tar', async () => {
+    expect(await pack(`echo "$@" > ${directory}/args; printf tar`)).toBe('tar');
+    expect(await readFile(join(directory, 'args'), 'utf8')).toBe('pack /dest /skeleton\n');
+  });
+
+  test.each([
+    ['tree', 'ESTALE', 'LAYER_DAMAGED'],
+    ['tree', 'ENOENT', 'LAYER_DAMAGED'],
+    ['args', 'ENOENT', 'LAYER_DAMAGED'],
+    ['skeleton', 'EBADMSG', 'LAYER_DAMAGED'],
+    ['write', 'EIO', 'LAYER_DAMAGED'],
+    ['skeleton', 'ENOMEM', 'UNPACK_FAILED'],
+    ['tree', 'EMFILE', 'UNPACK_FAILED'],
+    ['write', 'EPIPE', 'UNPACK_FAILED'],
+  ])('step %s with %s is %s', async (step, errnoName, code) => {
+    const error = { step, path: 'x', errno: 1, errnoName, message: 'no good' };
+    await expect(pack(`printf half; echo '${JSON.stringify({ error })}' >&2; exit 1`)).rejects.toThrow(expect.objectContaining({ code }));
+  });
+
+  test('a program that is killed says nothing about the layer', async () => {
+    await expect(pack('kill -9 $$')).rejects.toThrow(expect.objectContaining({ code: 'UNPACK_FAILED' }));
+  });
+});

@@ -8,3 +8,14 @@ export function pathProblem(path: string): string | undefined {
   const tooLong = Buffer.byteLength(path) > maxPath || path.split('/').some((part) => Buffer.byteLength(part) > maxPart);
   return tooLong ? `is longer than ${maxPath} bytes, or a part of it than ${maxPart}` : undefined;
 }
+
+/** Absolute, without empty parts and dots. Symlinks are the image's, and not looked at. */
+export function normalise(path: string): string {
+  const parts: string[] = [];
+  for (const part of path.split('/')) {
+    if (part === '' || part === '.') continue;
+    if (part === '..') parts.pop();
+    else parts.push(part);
+  }
+  return `/${parts.join('/')}`;
+}

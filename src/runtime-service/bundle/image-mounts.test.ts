@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { Mount__Output } from '../../cri-server/generated/runtime/v1/Mount.ts';
 import type { ImageProvider } from '../../image-service/images.ts';
 import { imageConfig } from '../testing/requests.ts';
-import { imageMount, mountedImageIds, resolveImageMounts } from './image-mounts.ts';
+import { imageMount, isImageDestination, mountedImageIds, resolveImageMounts } from './image-mounts.ts';
 
 const id = `sha256:${'a'.repeat(64)}`;
 const image = { id, repoTags: [], repoDigests: [], config: imageConfig({}), layers: ['/layers/top', '/layers/bottom'] };
@@ -56,4 +56,9 @@ test('a single layer lies above an empty directory', () => {
   expect(imageMount(resolved, '/model', new Map([[id, ['/layers/only']]]), '/empty').options).toEqual(
     ['ro', 'nosuid', 'nodev', 'lowerdir+=/layers/only', 'lowerdir+=/empty'],
   );
+});
+
+test('a place in the container is told to be an image’s, however it was written', () => {
+  const mounts = [mount({ container_path: '/a//model/' }), mount({ container_path: '/data', image: null, host_path: '/data' })];
+  expect(['/a/model', '/data', '/a'].map((place) => isImageDestination(mounts, place))).toEqual([true, false, false]);
 });

@@ -1,6 +1,7 @@
 import type { Mount__Output } from '../../cri-server/generated/runtime/v1/Mount.ts';
 import { BerthError, invalidField } from '../../errors/catalogue.ts';
 import type { ImageProvider } from '../../image-service/images.ts';
+import { normalise } from './container-path.ts';
 import type { OciMount } from './oci-mount.ts';
 
 /** Image id → its unpacked layers, topmost first. */
@@ -21,11 +22,18 @@ export function resolveImageMounts(requested: readonly Mount__Output[], images: 
     checkImageMount(mount, field);
     const image = images.resolve(mount.image.image);
     if (image === undefined) {
-      // How the message begins is what the kubelet looks for (k8s.io/cri-api/pkg/errors).
-      throw new BerthError('IMAGE_NOT_FOUND', `ImageVolumeMountFailed: ${field}.image: image "${mount.image.image}" is not on this node`);
+      throw new BerthError('IMAGE_NOT_FOUND', `${imageMountFailed}: ${field}.image: image "${mount.image.image}" is not on this node`);
     }
     return { ...mount, image: { ...mount.image, image_ref: image.id } };
   });
+}
+
+/** The kubelet tells what went wrong by how the message begins (k8s.io/cri-api/pkg/errors). */
+export const imageMountFailed = 'ImageVolumeMountFailed';
+
+/** Whether `destination` is where an image is to be mounted. */
+export function isImageDestination(mounts: readonly Mount__Output[], destination: string): boolean {
+  return mounts.some((mount) => isImageMount(mount) && normalise(mount.container_path) === destination);
 }
 
 function checkImageMount(mount: Mount__Output, field: string): void {

@@ -2,6 +2,7 @@ import type { Mount__Output } from '../../cri-server/generated/runtime/v1/Mount.
 import { invalidField } from '../../errors/catalogue.ts';
 import type { IdMaps } from '../../shim/launcher.ts';
 import { equalIdMaps, mountIdMaps } from '../pod-sandbox/user-namespace.ts';
+import { normalise } from './container-path.ts';
 import { imageMount, isImageMount } from './image-mounts.ts';
 import type { MountedImages } from './image-mounts.ts';
 import type { OciMount } from './oci-mount.ts';
@@ -125,16 +126,6 @@ function extraOptions(options: readonly string[], field: string): readonly strin
     if (!bindOptions.has(option)) throw invalidField(`${field}[${index}]`, `"${option}" is not one of ${[...bindOptions].join(', ')}`);
   }
   return options;
-}
-
-export function normalise(path: string): string {
-  const parts: string[] = [];
-  for (const part of path.split('/')) {
-    if (part === '' || part === '.') continue;
-    if (part === '..') parts.pop();
-    else parts.push(part);
-  }
-  return `/${parts.join('/')}`;
 }
 
 /** The root's propagation must let through what a mount wants to see or to show. */

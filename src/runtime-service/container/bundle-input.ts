@@ -7,10 +7,10 @@ import type { ContainerRecord, StoredContainerConfig } from '../../state/contain
 import type { BundleInput } from '../bundle/bundle.ts';
 import { grantableCapabilities } from '../bundle/capabilities.ts';
 import { requestedCdiDevices } from '../bundle/cdi.ts';
+import { normalise } from '../bundle/container-path.ts';
 import { containerDevices } from '../bundle/devices.ts';
 import { mountedImageIds } from '../bundle/image-mounts.ts';
 import type { MountedImages } from '../bundle/image-mounts.ts';
-import { normalise } from '../bundle/mounts.ts';
 import type { ImageVolume } from '../bundle/mounts.ts';
 import { bundleUser, numericOwner } from '../bundle/process.ts';
 import { sandboxFiles } from '../pod-sandbox/files.ts';

@@ -17,7 +17,7 @@ import { allSettled } from '../../state/settled.ts';
 import { queued, step } from '../../telemetry/steps.ts';
 import { berthConfig, ociConfig, writeBundle } from '../bundle/bundle.ts';
 import type { BundleInput } from '../bundle/bundle.ts';
-import { resolveImageMounts } from '../bundle/image-mounts.ts';
+import { imageMountFailed, isImageDestination, resolveImageMounts } from '../bundle/image-mounts.ts';
 import { stopSignal } from '../bundle/signals.ts';
 import { containerMade } from '../events/announce.ts';
 import { failedName } from '../pod-sandbox/resources.ts';
@@ -133,12 +133,17 @@ async function make(runtime: Runtime, sandbox: Sandbox, image: ResolvedImage, in
     containerMade(runtime, container);
   } catch (cause) {
     await undo(runtime, container).catch((err: unknown) => runtime.log.error({ err, container: initial.id }, 'a failed container cannot be undone'));
-    throw cause instanceof NativeFailure
-      ? toBerthError(`create container ${initial.id}`, cause.detail)
-      : wrapError(`create container ${initial.id}`, cause);
+    throw creationFailed(initial, cause);
   } finally {
     await joined?.target?.close();
   }
+}
+
+function creationFailed({ id, config }: ContainerRecord, cause: unknown): BerthError {
+  const attempted = `create container ${id}`;
+  if (!(cause instanceof NativeFailure)) return wrapError(attempted, cause);
+  const ofImage = cause.detail.step === 'mount' && isImageDestination(config.mounts, cause.detail.path);
+  return toBerthError(ofImage ? `${imageMountFailed}: ${attempted}` : attempted, cause.detail);
 }
 
 async function setUp(
