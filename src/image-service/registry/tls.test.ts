@@ -1,7 +1,7 @@
 /** Certificates from the mirror file, on a real TLS server. The certificates are made by openssl. */
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:https';
 import type { Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -83,6 +83,28 @@ describe.skipIf(!openssl)('TLS', () => {
   test('the client certificate is shown', async () => {
     const pair = `[["${join(certificates, 'client.pem')}", "${join(certificates, 'client.key')}"]]`;
     await rig.hosts(host, `ca = "${join(certificates, 'server.pem')}"\nclient = ${pair}\n`);
+    await pull();
+    expect(new Set(clientNames)).toEqual(new Set(['client']));
+  });
+
+  test('the client certificate may lie in one file with its key, and be one of several', async () => {
+    const parts = await Promise.all(['pem', 'key'].map((suffix) => readFile(join(certificates, `client.${suffix}`), 'utf8')));
+    await mkdir(join(rig.certs, host), { recursive: true });
+    await writeFile(join(rig.certs, host, 'both.pem'), parts.join(''));
+    for (const client of ['"both.pem"', '["both.pem"]', '[["both.pem", ""]]']) {
+      clientNames.length = 0;
+      await rig.hosts(host, `ca = ["${join(certificates, 'server.pem')}"]\nclient = ${client}\n`);
+      await pull();
+      expect(new Set(clientNames)).toEqual(new Set(['client']));
+    }
+  });
+
+  test('Docker’s tree is trusted and shown like the mirror tree', async () => {
+    const directory = join(rig.dockerCerts, host);
+    await mkdir(directory, { recursive: true });
+    for (const [from, to] of [['server.pem', 'ca.crt'], ['client.pem', 'client.cert'], ['client.key', 'client.key']] as const) {
+      await copyFile(join(certificates, from), join(directory, to));
+    }
     await pull();
     expect(new Set(clientNames)).toEqual(new Set(['client']));
   });
