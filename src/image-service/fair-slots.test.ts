@@ -74,6 +74,18 @@ describe('places', () => {
     expect(bench.granted).toEqual(['huge', 'big', 'small']);
   });
 
+  test('who holds fewer comes before who was served longer ago', async () => {
+    const bench = new Bench(5, 3);
+    for (const owner of ['huge', 'big', 'small']) {
+      bench.want(owner, owner === 'small' ? 1 : 60);
+      await settled();
+    }
+    expect(bench.granted).toEqual(['huge', 'huge', 'huge', 'big', 'small']);
+    await bench.release('small');
+    await bench.release('huge');
+    expect(bench.granted.slice(5)).toEqual(['big']);
+  });
+
   test('equals take turns', async () => {
     const bench = new Bench(1, 1);
     for (const owner of ['a', 'b', 'c']) bench.want(owner, 3);

@@ -73,16 +73,15 @@ export class Authorizer {
       this.#header = byOthers;
       return true;
     }
-    this.#renewal ??= this.#renew(bearer, used, signal).finally(() => {
+    this.#renewal ??= this.#renew(bearer, signal).finally(() => {
       this.#renewal = undefined;
     });
     this.#header = `Bearer ${await this.#renewal}`;
     return true;
   }
 
-  async #renew(challenge: Challenge, used: string | undefined, signal: AbortSignal): Promise<string> {
+  async #renew(challenge: Challenge, signal: AbortSignal): Promise<string> {
     const { source, cache } = this.#tokens;
-    if (used !== undefined) cache.drop(this.#key, used.replace('Bearer ', ''));
     const request = this.#tokenRequest(challenge);
     const asked = cache.now();
     const token = await source(request, signal);

@@ -46,11 +46,6 @@ export class TokenCache {
     }
   }
 
-  /** Forgets a token that has been refused, unless another has taken its place. */
-  drop(key: string, value: string): void {
-    if (this.#entries.get(key)?.value === value) this.#entries.delete(key);
-  }
-
   now(): bigint {
     return this.#clock.nowNanos();
   }
