@@ -62,7 +62,7 @@ static bool pack_again(int tree, int skeleton, uint64_t tar_bytes)
 static bool unpack(const struct bytes *input)
 {
 	const struct layer_limits limits = {
-		.stream = { .max_bytes = 1 << 20, .max_ratio = 1000 }, .max_entries = 500, .max_path = 4095,
+		.stream = { .max_bytes = 1 << 20, .max_ratio = 1000 }, .max_entries = 500, .max_path = 4095, .max_memory = 64 << 20,
 	};
 	struct layer_result result;
 	struct error err = { 0 };

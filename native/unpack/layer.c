@@ -1,6 +1,7 @@
 #include "layer.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -18,13 +19,28 @@
 struct source {
 	struct stream *stream;
 	struct skeleton *skeleton;
+	uint64_t max_memory;
 	struct error failure;
 };
+
+/*
+ * Some of the archive reader's lists are as long as an archive says (maps of sparse files). Asked with every
+ * block, between which they cannot grow by much; when an allocation fails it may be too late for a report.
+ */
+static int check_memory(uint64_t limit, struct error *err)
+{
+	const struct mallinfo2 memory = mallinfo2();
+	if ((uint64_t)memory.uordblks + memory.hblkhd <= limit)
+		return 0;
+	return error_set(err, EFBIG, "limit", "", "the layer needs too much memory to be read");
+}
 
 static la_ssize_t read_block(struct archive *archive, void *data, const void **block)
 {
 	struct source *source = data;
 	ssize_t length = stream_next(source->stream, block, &source->failure);
+	if (length > 0 && check_memory(source->max_memory, &source->failure) < 0)
+		length = -1;
 	if (length > 0 && skeleton_tar(source->skeleton, *block, (size_t)length, &source->failure) < 0)
 		length = -1;
 	if (length < 0)
@@ -140,7 +156,7 @@ static int finish_skeleton(struct source *source, uint64_t *bytes, struct error 
 int layer_unpack(int input_fd, int root_fd, int skeleton_fd, const struct layer_limits *limits,
 		 struct layer_result *result, struct error *err)
 {
-	struct source source = { 0 };
+	struct source source = { .max_memory = limits->max_memory };
 	int status = skeleton_fd < 0 ? 0 : skeleton_new(skeleton_fd, &source.skeleton, err);
 	if (status == 0)
 		status = stream_start(input_fd, limits->stream, &source.stream, err);

@@ -12,6 +12,7 @@ struct layer_limits {
 	struct stream_limits stream;
 	uint64_t max_entries; /* of the archive, and inodes in the tree */
 	uint64_t max_path;    /* bytes of a name */
+	uint64_t max_memory;  /* bytes that the archive reader may come to hold */
 };
 
 struct layer_result {

@@ -87,10 +87,7 @@ static int parse_layer(int count, char **arguments, struct layer_arguments *pars
 	return parsed->dest == NULL ? error_set(err, EINVAL, "args", "--dest", "the destination is missing") : 0;
 }
 
-/*
- * The archive reader keeps some lists that an archive can make as long as it likes (maps of sparse files). What
- * is needed beyond this bound is refused as a limit; see content.c.
- */
+/* What all else is bounded by, should it be missed: the layer's own limit of memory is half of it. */
 static int limit_memory(uint64_t max_entries, struct error *err)
 {
 #ifndef __SANITIZE_ADDRESS__ /* whose shadow counts as memory */
@@ -114,6 +111,7 @@ static int run_layer(int count, char **arguments, struct error *err)
 			.stream = { .max_bytes = DEFAULT_MAX_BYTES, .max_ratio = DEFAULT_MAX_RATIO },
 			.max_entries = DEFAULT_MAX_ENTRIES,
 			.max_path = UINT64_MAX, /* what is too long for the tree is refused there */
+			.max_memory = MEMORY_BYTES / 2,
 		},
 	};
 	int status = parse_layer(count, arguments, &parsed, err);
