@@ -34,6 +34,8 @@ export interface Rule {
   /** Tested against the path with its query. */
   readonly path: RegExp;
   readonly fault: Fault;
+  /** Only for requests that bring more bytes than that. */
+  readonly above?: number;
   /** For how many requests; from then on the real registry answers. */
   readonly times?: number;
 }
@@ -60,7 +62,9 @@ export async function startFaultyRegistry(upstream: string): Promise<FaultyRegis
     const path = request.url ?? '/';
     const method = request.method ?? 'GET';
     seen.push({ method, path, headers: request.headers });
-    const hit = rules.find(({ rule, left }) => left > 0 && rule.path.test(path) && (rule.method ?? method) === method);
+    const length = Number(request.headers['content-length'] ?? '0');
+    const fits = (rule: Rule): boolean => rule.path.test(path) && (rule.method ?? method) === method && length > (rule.above ?? -1);
+    const hit = rules.find(({ rule, left }) => left > 0 && fits(rule));
     if (hit !== undefined) hit.left -= 1;
     serve(upstream, request, response, hit?.rule.fault);
   });

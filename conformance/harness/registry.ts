@@ -75,6 +75,8 @@ async function configuration(directory: string, auth: RegistryAuth, storage: str
       delete: { enabled: true },
       maintenance: { uploadpurging: { enabled: false }, readonly: { enabled: storage !== undefined } },
     },
+    // Layers that only their owner hands out are named with where that is.
+    validation: { manifests: { urls: { allow: ['^https?://'] } } },
     http: { addr: '127.0.0.1:0', ...(tls === undefined ? {} : { tls: { certificate: tls.certificate, key: tls.key } }) },
     ...(await authSection(directory, auth)),
   };

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFile, readdir, stat, writeFile } from 'node:fs/promises';
+import { readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
@@ -112,6 +112,51 @@ describe('archives', () => {
     expect(names).toContain('example.test/oci:v1');
     expect(names).toContain('example.test/docker:v2');
     expect(JSON.parse(await ok('inspect', 'example.test/oci:v1'))).toMatchObject({ id: layered().id });
+    await removeAll();
+  });
+
+  test.each([
+    ['an OCI archive', (file: string) => `oci-archive:${file}:latest`],
+    ['a Docker archive', (file: string) => `docker-archive:${file}:${stage.ref('attributes')}`],
+  ])('what is exported goes through skopeo, read as %s, and comes back with the same layers', async (_, source) => {
+    const file = await archiveOf('attributes');
+    const directory = path.dirname(file);
+    await removeAll();
+    const copies = {
+      'oci.tar': ['oci-archive:', ':v1'],
+      'docker.tar': ['docker-archive:', ':example.test/round:v1'],
+      'again.tar': ['docker-archive:', ':example.test/round:v1'],
+    } as const;
+    for (const [name, [kind, tag]] of Object.entries(copies)) {
+      const copy = path.join(directory, name);
+      await rm(copy, { force: true });
+      const from = name === 'again.tar' ? `oci-archive:${directory}/oci.tar:v1` : source(file);
+      skopeo('copy', '-q', from, `${kind}${copy}${tag}`);
+      await ok('import', ...(kind === 'oci-archive:' ? ['--name', 'example.test/round'] : []), copy);
+      const { id, layers } = JSON.parse(await ok('inspect', 'example.test/round:v1')) as { id: string; layers: { diff_id: string }[] };
+      // Their tars, so the files with owners, modes, times and attributes: the import has compared the digests.
+      expect(layers.map(({ diff_id }) => diff_id)).toEqual(diffIds(attributes()));
+      // From Docker's form into OCI's skopeo writes the config anew, and with it the id.
+      if (from.startsWith('oci-archive:') ? !source(file).startsWith('docker-archive:') : kind === 'docker-archive:') expect(id).toBe(attributes().id);
+      await removeAll();
+    }
+  });
+
+  test('an archive that skopeo has compressed is the same image, and runs', async () => {
+    const file = await archiveOf('layered');
+    const copy = path.join(path.dirname(file), 'compressed.tar');
+    await removeAll();
+    // To a registry and back: that is where skopeo compresses.
+    skopeo('copy', '-q', '--dest-tls-verify=false', `oci-archive:${file}:latest`, `docker://${stage.registry.host}/round:latest`);
+    skopeo('copy', '-q', '--src-tls-verify=false', `docker://${stage.registry.host}/round:latest`, `oci-archive:${copy}:v1`);
+    await ok('import', '--name', 'example.test/round', copy);
+    const { id, layers } = JSON.parse(await ok('inspect', 'example.test/round:v1')) as { id: string; layers: { digest: string; diff_id: string }[] };
+    expect(id).toBe(layered().id);
+    for (const { digest, diff_id } of layers) expect(digest).not.toBe(diff_id);
+    const pod = await stage.kubelet.runPod({ linux: { security_context: { namespace_options: { network: 'NODE' } } } });
+    const container = await stage.kubelet.run(pod, { image: 'example.test/round:v1', command: ['sleep', '1000'] });
+    expect((await stage.kubelet.exec(container, 'sh', '-c', 'cat /data/removed /data/replaced; ls /data/emptied')).stdout).toBe('back again\nmiddle\nnew\n');
+    await stage.kubelet.removePod(pod);
     await removeAll();
   });
 
