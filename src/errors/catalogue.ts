@@ -58,7 +58,7 @@ export const catalogue = {
   REGISTRY_NOT_FOUND: { status: grpcStatus.NOT_FOUND },
   REGISTRY_DENIED: {
     status: grpcStatus.PERMISSION_DENIED,
-    remedy: 'check the pull credentials for this registry',
+    remedy: 'check the credentials for this registry',
   },
   // The kubelet reads the reason from how a message begins, and only of errors with this status (k8s.io/cri-client).
   REGISTRY_UNAVAILABLE: { status: grpcStatus.UNKNOWN },
