@@ -193,6 +193,7 @@ describe('archives', () => {
     expect(await image('export', '--output', file, stage.ref('busybox'))).toMatchObject({ code: 1, stderr: expect.stringContaining('not what was pulled') as string });
     expect(await readdir(path.dirname(file))).not.toContain('changed.tar');
     expect(await readdir(path.dirname(file))).not.toContain('changed.tar.part');
+    expect(await ok('ls', '--quiet')).toBe('');
     await ok('prune');
     expect(await readdir(path.join(stage.daemon.root, 'images/quarantine'))).toEqual([]);
     await removeAll();

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { BerthError } from '../../errors/catalogue.ts';
 import { verifyLayers } from '../admin/verify.ts';
+import { layerTar } from '../archive/layer-tar.ts';
 import { digestHex } from '../digest.ts';
 import { createImageProvider } from '../provider.ts';
 import { diskUsage } from '../testing/disk-usage.ts';
@@ -150,6 +151,21 @@ describe('found by a verification', () => {
     expect(await readdir(images('quarantine'))).toEqual([]);
     expect(await rig.leftovers()).toEqual([]);
     expectTrueUsage();
+  });
+
+  test('one that is read for an export is given up as well', async () => {
+    const read = async (): Promise<void> => {
+      for await (const piece of layerTar(rig, top.diffId, new AbortController().signal)) expect(piece.length).toBeGreaterThan(0);
+    };
+    await read();
+    expect(listed()).toContain(image.id);
+    await spoil(top);
+    await expect(read()).rejects.toThrow(expect.objectContaining({ code: 'DIGEST_MISMATCH' }));
+    expect(listed()).toEqual([other.id]);
+    await expectMended(top);
+    rig.unpacker.packFailsWith = new BerthError('LAYER_DAMAGED', 'gone');
+    await expect(read()).rejects.toThrow(/gone/);
+    expect(listed()).toEqual([other.id]);
   });
 
   test('an image that is removed while it is verified goes afterwards', async () => {
