@@ -20,13 +20,15 @@ function command(): readonly [string, ...string[]] {
   return [process.execPath, entry];
 }
 
-export async function berth(listen: string, args: readonly string[], input?: Buffer): Promise<BerthResult> {
+/** An abort of `signal` kills it, and the code is -1. */
+export async function berth(listen: string, args: readonly string[], input?: Buffer, signal?: AbortSignal): Promise<BerthResult> {
   const [program, ...first] = command();
   const child = spawn(program, [...first, ...args, '--listen', listen], { stdio: 'pipe' });
   const exited = new Promise<number>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code) => resolve(code ?? -1));
   });
+  signal?.addEventListener('abort', () => child.kill('SIGKILL'), { once: true });
   child.stdin.on('error', () => undefined);
   child.stdin.end(input);
   const [code, stdout, stderr] = await Promise.all([exited, buffer(child.stdout), text(child.stderr)]);

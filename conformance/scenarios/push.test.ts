@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { berth } from '../harness/berth-command.ts';
 import type { BerthResult } from '../harness/berth-command.ts';
@@ -20,12 +21,21 @@ import { file } from '../harness/root-fs.ts';
 import { useStage } from '../harness/stage.ts';
 import { startTokenServer } from '../harness/token-server.ts';
 import type { TokenServer } from '../harness/token-server.ts';
+import { eventually } from '../harness/wait.ts';
 
 /** Stored zstd-compressed, so that what is pushed has other digests than what was pulled. */
 let random: Buffer | undefined;
 const sample = (): BuiltImage => {
   random ??= randomBytes(3 * 1024 * 1024);
   return buildImage([busyboxLayer(), buildLayer([file('large', random)], 'zstd'), buildLayer([file('small', 'small\n')], 'none')], { Cmd: ['cat', '/small'] });
+};
+
+const HEAVY_MIB = 160;
+
+/** Stored as it is, so that it is quickly made. */
+const heavy = (): BuiltImage => {
+  const part = randomBytes(1024 * 1024).toString('hex');
+  return buildImage([buildLayer([file('heavy', Buffer.from(part.repeat(HEAVY_MIB / 2)))], 'none')], { Cmd: ['sh'] });
 };
 
 const configDirectory = mkdtempSync(path.join(tmpdir(), 'berth-config-'));
@@ -245,6 +255,48 @@ describe('a registry that misbehaves', () => {
     expect((await fetch(`${target.url}/v2/faulty-${pushes}/manifests/latest`)).status).toBe(404);
   });
 });
+
+test('a push whose client goes away ends, and leaves nothing in the staging area', async () => {
+  const faulty = await startFaultyRegistry(target.url);
+  try {
+    await hosts('hanging.example', `server = "${faulty.url}"\n`);
+    faulty.setRules({ method: 'PUT', path: /uploads/, fault: { kind: 'hang' } });
+    const gone = new AbortController();
+    const pushing = berth(stage.daemon.socket, ['image', 'push', stage.ref('sample'), 'hanging.example/x'], undefined, gone.signal);
+    const staged = async (): Promise<readonly string[]> => (await readdir(path.join(stage.daemon.root, 'staging'))).filter((name) => name.startsWith('push-'));
+    await eventually('an upload hangs', async () => (faulty.seen.some(({ method }) => method === 'PUT') ? true : undefined), 60_000);
+    expect(await staged()).toHaveLength(1);
+    gone.abort();
+    await pushing;
+    await eventually('the push is over', async () => ((await staged()).length === 0 ? true : undefined), 60_000);
+    expect((await fetch(`${target.url}/v2/x/manifests/latest`)).status).toBe(404);
+  } finally {
+    await faulty.stop();
+  }
+});
+
+test('a large layer goes out without berthd\'s growing with it, and other calls are answered meanwhile', async () => {
+  await push(stage.registry, 'heavy', 'latest', heavy());
+  await stage.pull(stage.ref('heavy'));
+  const memory = (): number => Number(/^RssAnon:\s+(\d+)/m.exec(readFileSync(`/proc/${stage.daemon.pid}/status`, 'utf8'))?.[1]);
+  const before = memory();
+  let [most, slowest, calls, done] = [before, 0, 0, false];
+  const pushing = ok('push', stage.ref('heavy'), `${target.host}/heavy`).finally(() => {
+    done = true;
+  });
+  while (!done) {
+    const started = performance.now();
+    await stage.cri.call('ListContainers', {});
+    slowest = Math.max(slowest, performance.now() - started);
+    most = Math.max(most, memory());
+    calls += 1;
+    await sleep(10);
+  }
+  await pushing;
+  // The time is told, not judged: what a busy machine takes is not berthd's.
+  process.stdout.write(`${HEAVY_MIB} MiB pushed: ${calls} calls meanwhile, the slowest ${slowest.toFixed(1)} ms; memory grew by ${most - before} KiB\n`);
+  expect(most - before).toBeLessThan(64 * 1024);
+}, 300_000);
 
 test('what cannot be pushed is told', async () => {
   const { url, host } = stage.registry;
