@@ -97,5 +97,5 @@ function digestProblem(digest: string): string {
 }
 
 function invalid(text: string, problem: string): BerthError {
-  return new BerthError('INVALID_REFERENCE', `image reference "${text.slice(0, 300)}": ${problem}`);
+  return new BerthError('INVALID_REFERENCE', `image reference "${text.slice(0, 300)}": ${problem.slice(0, 300)}`);
 }

@@ -43,18 +43,48 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 
 /** A manifest, index or config that is not what its specification says. */
 export function protocolError(what: string, problem: string): BerthError {
-  return new BerthError('REGISTRY_PROTOCOL', `${what}: ${problem}`);
+  return new BerthError('REGISTRY_PROTOCOL', `${what}: ${printable(problem)}`);
 }
+
+/** Characters of a stranger's words that an error repeats: it is a line of a log. */
+const maxWords = 500;
+
+/** What a stranger wrote, fit for a log and a terminal. */
+export function printable(text: string): string {
+  // eslint-disable-next-line no-control-regex -- these are what must not get there
+  const clean = text.slice(0, maxWords).replace(/[\u0000-\u001f\u007f-\u009f]/g, ' ');
+  return text.length > maxWords ? `${clean} …` : clean;
+}
+
+/** The specifications' own documents need ten; whoever walks through a document later does it by recursion. */
+const maxNesting = 100;
 
 export function parseJsonObject(content: Uint8Array, what: string): JsonObject {
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(content));
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(content);
+    if (nesting(text) > maxNesting) throw new Error(`it nests more than ${maxNesting} levels deep`);
+    value = JSON.parse(text);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw protocolError(what, `it is not JSON: ${reason}`);
   }
   return asObject(value, what);
+}
+
+/** How deep brackets are nested outside of strings. */
+function nesting(text: string): number {
+  let depth = 0;
+  let deepest = 0;
+  let inString = false;
+  for (let at = 0; at < text.length; at += 1) {
+    const character = text[at];
+    if (inString && character === '\\') at += 1;
+    else if (character === '"') inString = !inString;
+    else if (!inString && (character === '{' || character === '[')) deepest = Math.max(deepest, (depth += 1));
+    else if (!inString && (character === '}' || character === ']')) depth -= 1;
+  }
+  return deepest;
 }
 
 export function asObject(value: unknown, what: string): JsonObject {

@@ -98,6 +98,10 @@ function parseCapabilities(value: unknown, at: FieldError): ReadonlySet<Capabili
   );
 }
 
+/** RFC 9110: what a field's name and its value are made of. */
+const tokenPattern = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+const fieldPattern = /^[\t\u0020-\u007e\u0080-\u00ff]*$/;
+
 function parseHeaders(value: unknown, at: FieldError): Readonly<Record<string, readonly string[]>> {
   if (value === undefined) return {};
   if (!isTable(value)) throw at('header', 'is not a table');
@@ -105,6 +109,8 @@ function parseHeaders(value: unknown, at: FieldError): Readonly<Record<string, r
     Object.entries(value).map(([name, content]) => {
       const values = typeof content === 'string' ? [content] : stringList(content);
       if (values === undefined) throw at(`header.${name}`, 'is neither a string nor a list of strings');
+      if (!tokenPattern.test(name)) throw at(`header."${name}"`, 'is no name of a header');
+      if (!values.every((text) => fieldPattern.test(text))) throw at(`header.${name}`, 'holds characters that no header may have');
       return [name.toLowerCase(), values];
     }),
   );

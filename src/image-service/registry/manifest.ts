@@ -9,6 +9,7 @@ import {
   mediaType,
   parseDescriptor,
   parseJsonObject,
+  printable,
   protocolError,
 } from './descriptor.ts';
 import type { Descriptor, JsonObject } from './descriptor.ts';
@@ -144,5 +145,5 @@ export function chooseEntry(index: ImageIndex, platform: Platform, what: string)
   best ??= index.entries.find((entry) => entry.platform === undefined && manifestTypes.has(entry.descriptor.mediaType));
   if (best !== undefined) return best;
   const offered = index.entries.flatMap((entry) => (entry.platform === undefined ? [] : [formatPlatform(entry.platform)]));
-  throw new BerthError('REGISTRY_NOT_FOUND', `${what}: it has no image for ${formatPlatform(platform)}, only for ${offered.join(', ') || 'nothing'}`);
+  throw new BerthError('REGISTRY_NOT_FOUND', `${what}: it has no image for ${formatPlatform(platform)}, only for ${printable(offered.join(', ')) || 'nothing'}`);
 }
