@@ -48,7 +48,9 @@ const withVolumes = (): BuiltImage =>
     { Cmd: ['sh'], Volumes: { '/data': {}, '/made/here': {}, 'relative/': {}, '/../../outside': {}, '/linked': {}, '/dangling': {} } },
   );
 
-const stage = useStage({ images: { busybox, data, single, 'with-volumes': withVolumes } });
+const nothing = (): BuiltImage => buildImage([]);
+
+const stage = useStage({ images: { busybox, data, single, nothing, 'with-volumes': withVolumes } });
 
 const hexOf = (diffId = ''): string => diffId.slice('sha256:'.length);
 
@@ -149,6 +151,7 @@ test.each([['', {}], [' in a pod with a user namespace', mapped]])('a mounted im
   const pod = await kubelet.runPod({ linux: { security_context } });
   const mounts = [
     imageMount(stage.ref('data'), '/mnt/data'), imageMount(stage.ref('single'), '/mnt/one'), imageMount(stage.ref('data'), '/mnt/sub', 'inside'), imageMount(stage.ref('data'), '/page', 'own'),
+    imageMount(stage.ref('nothing'), '/mnt/nothing'),
   ];
   const id = await kubelet.run(pod, { image: stage.ref('busybox'), command: ['sleep', '1000'], linux: { security_context }, mounts });
   const places = ['/mnt/data', '/mnt/data/own', '/mnt/data/site/index', '/mnt/one', '/mnt/one/tool', '/mnt/sub/index', '/page'];
@@ -156,7 +159,7 @@ test.each([['', {}], [' in a pod with a user namespace', mapped]])('a mounted im
     '0:0 755', '1000:2000 640', '0:0 644', '0:0 755', '0:0 755', '0:0 644', '1000:2000 640',
   ]);
   expect((await kubelet.exec(id, 'sh', '-c', 'cat /mnt/sub/index; /mnt/one/tool; touch /mnt/one/x /mnt/data/x /mnt/sub/x || :')).stdout).toBe('new\nran\n');
-  expect((await kubelet.exec(id, 'sh', '-c', 'for at in /mnt/one /mnt/data /mnt/sub; do touch $at/x && echo written; done')).stdout).toBe('');
+  expect((await kubelet.exec(id, 'sh', '-c', 'ls -A /mnt/nothing; for at in /mnt/one /mnt/data /mnt/sub /mnt/nothing; do touch $at/x && echo written; done')).stdout).toBe('');
   await kubelet.removePod(pod);
 });
 

@@ -56,6 +56,22 @@ describe('the list of images', () => {
     expect(await list()).toEqual([]);
   });
 
+  test('an image has one id in every answer, from the pull to its container', async () => {
+    const { kubelet, cri } = stage;
+    const { id } = busybox();
+    const byDigest = `${stage.registry.host}/busybox@${busybox().manifest.digest}`;
+    expect([await stage.pull(stage.ref('busybox')), await stage.pull(byDigest), await stage.pull(stage.ref('team/busybox'))]).toEqual([id, id, id]);
+    expect((await cri.call('ListImages', { filter: { image: { image: byDigest } } })).images.map((image) => image.id)).toEqual([id]);
+    const pod = await kubelet.runPod();
+    for (const [index, image] of [id, byDigest, stage.ref('busybox')].entries()) {
+      const container = await kubelet.create(pod, { name: `c${index}`, image, command: ['true'] });
+      expect(await kubelet.status(container)).toMatchObject({ image_id: id, image_ref: byDigest });
+      expect((await cri.call('ListContainers', { filter: { id: container } })).containers).toMatchObject([{ image_id: id, image_ref: id }]);
+    }
+    await kubelet.removePod(pod);
+    await remove(id);
+  });
+
   test('an image pulled by digest has no tag', async () => {
     const digest = `${stage.registry.host}/busybox@${busybox().manifest.digest}`;
     await stage.pull(digest);

@@ -51,11 +51,11 @@ test('the layers become an overlay that cannot be written to', () => {
   });
 });
 
-test('a single layer lies above an empty directory', () => {
+test('a single layer lies above an empty directory, and none is two of them', () => {
   const [resolved = mount({})] = resolveImageMounts([mount({})], images);
-  expect(imageMount(resolved, '/model', new Map([[id, ['/layers/only']]]), '/empty').options).toEqual(
-    ['ro', 'nosuid', 'nodev', 'lowerdir+=/layers/only', 'lowerdir+=/empty'],
-  );
+  const layersOf = (...layers: string[]): readonly string[] => imageMount(resolved, '/model', new Map([[id, layers]]), '/empty').options.slice(3);
+  expect(layersOf('/layers/only')).toEqual(['lowerdir+=/layers/only', 'lowerdir+=/empty/0']);
+  expect(layersOf()).toEqual(['lowerdir+=/empty/0', 'lowerdir+=/empty/1']);
 });
 
 test('a place in the container is told to be an image’s, however it was written', () => {

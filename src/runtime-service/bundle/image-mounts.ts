@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { Mount__Output } from '../../cri-server/generated/runtime/v1/Mount.ts';
 import { BerthError, invalidField } from '../../errors/catalogue.ts';
 import type { ImageProvider } from '../../image-service/images.ts';
@@ -51,14 +52,16 @@ export function mountedImageIds(mounts: readonly Mount__Output[]): readonly stri
   return [...new Set(mounts.filter(isImageMount).map(({ image }) => image?.image_ref ?? ''))].filter((id) => id !== '');
 }
 
-/**
- * The mount as the shim understands it. `empty` is a directory without content: the kernel makes no overlay
- * of a single directory.
- */
+/** Directories without content. The kernel makes no overlay of less than two, nor of one and the same twice. */
+export function emptyLayers(empty: string): readonly [string, string] {
+  return [join(empty, '0'), join(empty, '1')];
+}
+
+/** The mount as the shim understands it. For `empty` see `emptyLayers`. */
 export function imageMount(mount: Mount__Output, destination: string, images: MountedImages, empty: string): OciMount {
   const layers = images.get(mount.image?.image_ref ?? '') ?? [];
   const path = mount.image_sub_path === '' ? [] : [`x-berth.path=${mount.image_sub_path}`];
-  const lower = layers.length > 1 ? layers : [...layers, empty];
+  const lower = layers.length > 1 ? layers : [...layers, ...emptyLayers(empty)].slice(0, 2);
   return {
     destination,
     type: 'overlay',

@@ -20,7 +20,7 @@ export interface MountContext {
   readonly idMaps: IdMaps | null;
   /** Of the images that the container mounts. */
   readonly images: MountedImages;
-  /** A directory that is empty. */
+  /** Where `emptyLayers` are. */
   readonly empty: string;
   /** The volumes that the image declares. */
   readonly volumes: readonly ImageVolume[];

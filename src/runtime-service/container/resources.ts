@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { ContainerRecord } from '../../state/container.ts';
 import { releaseEntries } from '../../state/ledger.ts';
 import type { LedgerEntry } from '../../state/ledger.ts';
-import { mountedImageIds } from '../bundle/image-mounts.ts';
+import { emptyLayers, mountedImageIds } from '../bundle/image-mounts.ts';
 import type { MountContext } from '../bundle/mounts.ts';
 import type { Container, Runtime } from '../runtime.ts';
 import { endHungShim } from './hung-shim.ts';
@@ -36,7 +36,7 @@ export async function makeWritableLayer(directory: string, topLayer: string | un
 /** The shim gives the volumes the image's content, owner and mode. */
 export async function makeVolumes({ volumes, images, empty }: Pick<MountContext, 'volumes' | 'images' | 'empty'>): Promise<void> {
   const sources = volumes.map(({ source }) => source);
-  for (const path of images.size > 0 ? [...sources, empty] : sources) await mkdir(path, { recursive: true, mode: 0o755 });
+  for (const path of images.size > 0 ? [...sources, ...emptyLayers(empty)] : sources) await mkdir(path, { recursive: true, mode: 0o755 });
 }
 
 /** Keeps the container's image and those that it mounts. */
