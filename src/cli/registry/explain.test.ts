@@ -5,7 +5,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { registryCommand } from './explain.ts';
 
 const manifest = '{"schemaVersion":2}';
@@ -69,6 +69,27 @@ test('credentials of one registry are withheld from a mirror of all', async () =
   expect(text).toContain('credentials  withheld');
   expect(seen).toEqual([undefined]);
   expect(text).not.toContain('given-password');
+});
+
+test('credentials that a file holds for a mirror of all are its own, and sent', async () => {
+  seen.length = 0;
+  const { code, text } = await explain('other.test/team/app:1');
+  expect(code).toBe(0);
+  expect(text).toContain(`credentials  ${join(directory, 'auth.json')}`);
+  expect(seen).toContain(`Basic ${Buffer.from('user:file-password').toString('base64')}`);
+});
+
+test('the proxy of a host is named without its password', async () => {
+  vi.stubEnv('HTTPS_PROXY', 'http://user:proxy-password@127.0.0.1:1');
+  vi.stubEnv('NO_PROXY', 'direct.test');
+  try {
+    const { text } = await explain('registry-of-nobody.test/team/app:1', '--registry-config-dir', '/nowhere');
+    expect(text).toMatch(/proxy {8}127\.0\.0\.1:1\n/);
+    expect(text).not.toContain('proxy-password');
+    expect((await explain('direct.test/team/app:1', '--registry-config-dir', '/nowhere')).text).not.toContain('proxy ');
+  } finally {
+    vi.unstubAllEnvs();
+  }
 });
 
 test('as JSON', async () => {

@@ -66,10 +66,11 @@ export function describe({ reference, source, endpoints }: Explanation, authFile
   return `${lines.join('\n')}\n`;
 }
 
-function describeEndpoint({ endpoint, credentials, took, answer }: ExplainedEndpoint, number: number, authFile: string): readonly string[] {
+function describeEndpoint({ endpoint, credentials, proxy, took, answer }: ExplainedEndpoint, number: number, authFile: string): readonly string[] {
   const rows: (readonly [string, string])[] = [
     ['asked for', [...endpoint.capabilities].join(', ') || 'nothing'],
     ['trust', trust(endpoint)],
+    ...(proxy === undefined ? [] : [['proxy', proxy] as const]),
     ['credentials', credentialText(credentials, authFile)],
     // Their values are secrets as a rule.
     ...(Object.keys(endpoint.headers).length > 0 ? [['headers', Object.keys(endpoint.headers).join(', ')] as const] : []),
@@ -100,13 +101,14 @@ function plain({ reference, source, endpoints }: Explanation): object {
   return {
     reference,
     source,
-    endpoints: endpoints.map(({ endpoint, credentials, took, answer }) => ({
+    endpoints: endpoints.map(({ endpoint, credentials, proxy, took, answer }) => ({
       url: `${endpoint.origin}${endpoint.basePath}`,
       mirror: endpoint.isMirror,
       capabilities: [...endpoint.capabilities],
       tls: endpoint.tls,
       headers: Object.keys(endpoint.headers),
       credentials,
+      proxy,
       milliseconds: Math.round(took),
       answer,
     })),

@@ -129,7 +129,7 @@ export function joinScopes(scopes: readonly string[]): string {
 }
 
 /** Credentials that name a server go to that server alone. */
-function credentialsFor(endpoint: Endpoint, auth: PullAuth | undefined): Credentials | undefined {
+export function credentialsFor(endpoint: Endpoint, auth: PullAuth | undefined): Credentials | undefined {
   if (auth === undefined) return undefined;
   if (auth.serverHost !== '') return auth.serverHost === endpoint.host ? auth.credentials : undefined;
   return endpoint.trustedWithCredentials ? auth.credentials : undefined;

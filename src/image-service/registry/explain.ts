@@ -5,12 +5,14 @@ import { systemClock } from '../../telemetry/clock.ts';
 import { digestOf } from '../digest.ts';
 import { formatReference } from '../reference.ts';
 import type { ImageReference } from '../reference.ts';
+import { credentialsFor } from './authorizer.ts';
 import { RegistryClient } from './client.ts';
 import type { PullAuth } from './credentials.ts';
 import { readAuthFile } from './docker-auth.ts';
 import type { AuthFile } from './docker-auth.ts';
 import type { Endpoint } from './endpoint.ts';
 import { findEndpoints } from './hosts.ts';
+import { proxyFor } from './proxy.ts';
 import type { SessionOptions } from './session.ts';
 import { TokenCache } from './token-cache.ts';
 
@@ -29,6 +31,8 @@ export interface Explanation {
 export interface ExplainedEndpoint {
   readonly endpoint: Endpoint;
   readonly credentials: CredentialsSource;
+  /** `host[:port]` of the proxy that it is asked through. */
+  readonly proxy: string | undefined;
   /** Milliseconds. */
   readonly took: number;
   /** What it has under the reference, or why not. */
@@ -55,24 +59,35 @@ export async function explainReference(
 async function explainEndpoint(
   endpoint: Endpoint,
   reference: ImageReference,
-  known: { readonly given: PullAuth | undefined; readonly file: AuthFile | undefined },
+  from: { readonly given: PullAuth | undefined; readonly file: AuthFile | undefined },
   options: ExplainOptions,
   signal: AbortSignal,
 ): Promise<ExplainedEndpoint> {
-  const auth = known.given ?? (await known.file?.credentials(endpoint.host, signal));
-  const found = auth === undefined ? 'none' : known.given === undefined ? 'file' : 'given';
-  const credentials = found === 'none' || endpoint.trustedWithCredentials ? found : 'withheld';
+  const auth = from.given ?? (await from.file?.credentials(endpoint.host, signal));
+  const found = auth === undefined ? 'none' : from.given === undefined ? 'file' : 'given';
+  const credentials = found === 'none' || credentialsFor(endpoint, auth) !== undefined ? found : 'withheld';
   const retry = { attempts: 1, firstDelay: 0, maxDelay: 0, maxRetryAfter: 0 };
   const client = new RegistryClient(endpoint, reference, auth, { ...options, retry, hasAlternative: false, tokens: new TokenCache(systemClock()) });
+  const known: Omit<ExplainedEndpoint, 'took' | 'answer'> = { endpoint, credentials, proxy: proxyHost(endpoint, options) };
   const start = performance.now();
   try {
     const { content, contentType } = await client.manifest(reference.digest ?? reference.tag ?? 'latest', formatReference(reference), signal);
-    return { endpoint, credentials, took: performance.now() - start, answer: { digest: digestOf(content), type: contentType } };
+    return { ...known, took: performance.now() - start, answer: { digest: digestOf(content), type: contentType } };
   } catch (failure) {
     signal.throwIfAborted();
     if (!(failure instanceof BerthError)) throw failure;
-    return { endpoint, credentials, took: performance.now() - start, answer: { problem: failure.message } };
+    return { ...known, took: performance.now() - start, answer: { problem: failure.message } };
   } finally {
     await client.close();
+  }
+}
+
+/** Without its credentials. A variable that is no URL is what the answer tells. */
+function proxyHost({ origin }: Endpoint, { environment }: ExplainOptions): string | undefined {
+  try {
+    return proxyFor(new URL(origin), environment)?.host;
+  } catch (failure) {
+    if (failure instanceof BerthError) return undefined;
+    throw failure;
   }
 }
