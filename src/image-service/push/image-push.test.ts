@@ -26,6 +26,8 @@ let rig: ImageRig;
 let made: MadeImage;
 let image: StoredImage;
 let pusher: ImagePusher;
+/** What the image is called in the end: a push leaves its names alone. */
+let namesAfter: StoredImage['names'] | undefined;
 
 beforeEach(async () => {
   [source, registry, rig] = await Promise.all([FakeRegistry.start(), PushRegistry.start(), ImageRig.create()]);
@@ -34,11 +36,12 @@ beforeEach(async () => {
   await rig.plainHttp(registry.host);
   pusher = newPusher();
   image = await rig.pull(`${source.host}/app:v1`);
+  namesAfter = image.names;
 });
 
 afterEach(async () => {
   expect(await rig.leftovers()).toEqual([]);
-  expect(rig.store.index.byId(image.id)?.names).toEqual(image.names);
+  expect(rig.store.index.byId(image.id)?.names).toEqual(namesAfter);
   await rig.close();
   await Promise.all([source.stop(), registry.stop()]);
 });
@@ -93,6 +96,7 @@ describe('a push', () => {
     await push();
     await rig.store.remove(image.id);
     image = await rig.pull(`${registry.host}/copy:v1`);
+    namesAfter = image.names;
     expect(image.id).toBe(made.id);
   });
 
@@ -125,6 +129,7 @@ describe('a push', () => {
     for (const { digest, packed } of [small, large]) registry.blobs.set(`origin ${digest}`, packed);
     await rig.store.tag(image.id, `${registry.host}/origin:v1`);
     image = rig.store.index.byId(image.id) ?? image;
+    namesAfter = image.names;
     expect(await push()).toBe(image.manifest.digest);
     expect(registry.requests('PUT', /uploads/)).toHaveLength(1);
   });
@@ -132,6 +137,7 @@ describe('a push', () => {
   test('uses the upload that a registry offers instead of a mount', async () => {
     await rig.store.tag(image.id, `${registry.host}/origin:v1`);
     image = rig.store.index.byId(image.id) ?? image;
+    namesAfter = image.names;
     await push();
     // One for each layer, and one for the config.
     expect(registry.requests('POST')).toHaveLength(3);
@@ -141,6 +147,7 @@ describe('a push', () => {
   test('goes on when a mount is refused', async () => {
     await rig.store.tag(image.id, `${registry.host}/origin:v1`);
     image = rig.store.index.byId(image.id) ?? image;
+    namesAfter = image.names;
     registry.intercept = ({ query }, response) => query.has('mount') && Boolean(response.writeHead(403).end());
     await push();
     expectPushed();
@@ -170,6 +177,8 @@ describe('a push', () => {
       yield Buffer.from('something else');
     };
     await expect(push()).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' });
+    // It has to be pulled again.
+    namesAfter = undefined;
     expect(registry.manifests.size).toBe(0);
   });
 });
@@ -282,6 +291,34 @@ describe('an upload', () => {
     expectPushed();
   });
 
+  test('that the registry does not take any more is begun anew', async () => {
+    // More than sockets swallow.
+    putImage(source, 'app', 'v2', [makeLayer({ huge: randomBytes(12 * 1024 * 1024).toString('latin1') })]);
+    image = await rig.pull(`${source.host}/app:v2`);
+    namesAfter = image.names;
+    rig.progressTimeout = 1000;
+    pusher = newPusher();
+    let stalls = 0;
+    registry.intercept = ({ method, headers }, _, raw) => {
+      if (method !== 'PUT' || Number(headers['content-length'] ?? '0') < 1_000_000 || stalls > 0) return false;
+      stalls += 1;
+      raw.pause();
+      return true;
+    };
+    await push();
+    expect(stalls).toBe(1);
+    expect(registry.blobs.has(`copy ${manifestOf().layers[0]?.digest}`)).toBe(true);
+  }, 60_000);
+
+  test('may take long to be stored', async () => {
+    rig.progressTimeout = 2000;
+    pusher = newPusher();
+    registry.storingTakes = 2500;
+    await push();
+    expectPushed();
+    expect(registry.requests('PUT', /uploads/)).toHaveLength(3);
+  }, 60_000);
+
   test('to a repository that is not there says so', async () => {
     registry.intercept = ({ method }, response) => method === 'POST' && Boolean(response.writeHead(404).end(JSON.stringify({ errors: [{ code: 'NAME_UNKNOWN', message: 'no such repository' }] })));
     await expect(push()).rejects.toMatchObject({ code: 'REGISTRY_NOT_FOUND', message: expect.stringContaining('create the repository') as string });
@@ -328,6 +365,7 @@ describe('credentials', () => {
   test('a token is asked for to push, and for each repository to mount from', async () => {
     await rig.store.tag(image.id, `${registry.host}/origin:v1`);
     image = rig.store.index.byId(image.id) ?? image;
+    namesAfter = image.names;
     const scopes: string[] = [];
     source.intercept = ({ path, query }, response) => {
       if (path !== '/token') return false;

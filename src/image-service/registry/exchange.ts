@@ -14,6 +14,7 @@ export interface ExchangeRequest {
   readonly method?: HttpRequest['method'];
   readonly headers?: HttpRequest['headers'];
   readonly body?: HttpBody | undefined;
+  readonly patience?: HttpRequest['patience'];
   /** Names the object in errors. */
   readonly what: string;
   /** Status codes that are no refusal. */
@@ -40,11 +41,11 @@ export class Exchange {
    * anew for each. Throws a RegistryFailure.
    */
   async attempt(request: ExchangeRequest): Promise<HttpResponse> {
-    const { url, method = 'GET', headers = {}, body, what, success, signal } = request;
+    const { url, method = 'GET', headers = {}, body, patience, what, success, signal } = request;
     for (let rounds = 0; ; rounds += 1) {
       // A URL that the registry gave may be another server's, which the credentials are not for.
       const authorization = url.origin === this.#endpoint.origin ? this.#authorizer?.header : undefined;
-      const response = await this.#send({ url, method, headers, body, authorization, signal }, what);
+      const response = await this.#send({ url, method, headers, body, patience, authorization, signal }, what);
       if (success.has(response.status)) return response;
       const failure = await this.#refusal(response, what, signal);
       // Another server's challenge, behind a redirect, is none of ours (CVE-2020-15157).

@@ -9,7 +9,8 @@ import { protocolError } from './descriptor.ts';
 import type { Endpoint } from './endpoint.ts';
 import { Exchange } from './exchange.ts';
 import type { ExchangeRequest } from './exchange.ts';
-import { RegistryFailure } from './failure.ts';
+import { RegistryFailure, unavailable } from './failure.ts';
+import { watchStall } from './stall-watch.ts';
 import { tokenSource } from './token-server.ts';
 import { Transport, locationTarget } from './transport.ts';
 import type { HttpResponse } from './transport.ts';
@@ -32,6 +33,8 @@ export interface UploadBody {
 type Call = Pick<ExchangeRequest, 'what' | 'signal'>;
 
 const codes = (...list: number[]): ReadonlySet<number> => new Set(list);
+/** Times as long as without progress elsewhere. */
+const answerPatience = 10;
 const octets = { 'content-type': 'application/octet-stream' };
 
 export class PushClient {
@@ -84,7 +87,7 @@ export class PushClient {
   async sendPiece(session: UploadSession, body: UploadBody, call: Call): Promise<UploadSession> {
     const last = session.offset + body.length - 1;
     const headers = { ...octets, 'content-length': String(body.length), 'content-range': `${session.offset}-${last}` };
-    const response = await this.#exchange.attempt({ ...call, method: 'PATCH', url: session.url, headers, body: body.open, success: codes(201, 202, 204) });
+    const response = await this.#send({ ...call, method: 'PATCH', url: session.url, headers, success: codes(201, 202, 204) }, body);
     await drained(response, call.signal);
     return this.#session(response, session.url, last + 1, call.what, session.minPiece);
   }
@@ -95,7 +98,7 @@ export class PushClient {
     // The rest of the query is the registry's own, and may not survive being parsed.
     url.search = `${url.search === '' ? '?' : `${url.search}&`}digest=${encodeURIComponent(digest)}`;
     const headers = { ...octets, 'content-length': String(body?.length ?? 0) };
-    const response = await this.#exchange.attempt({ ...call, method: 'PUT', url, headers, body: body?.open, success: codes(201, 204) });
+    const response = await this.#send({ ...call, method: 'PUT', url, headers, success: codes(201, 204) }, body);
     await drained(response, call.signal);
   }
 
@@ -119,6 +122,16 @@ export class PushClient {
 
   async close(): Promise<void> {
     await this.#transport.close();
+  }
+
+  /** A registry that has everything may take its time, to check and to store it; one that takes nothing may not. */
+  async #send(request: ExchangeRequest, body: UploadBody | undefined): Promise<HttpResponse> {
+    const { progressTimeout } = this.#options;
+    const stalled = new AbortController();
+    const failure = unavailable(request.what, this.endpoint.host, 'took nothing for too long', { transient: true });
+    const open = body === undefined ? undefined : (): AsyncIterable<Buffer> => watchStall(body.open(), progressTimeout, () => stalled.abort(failure));
+    const signal = AbortSignal.any([request.signal, stalled.signal]);
+    return this.#exchange.attempt({ ...request, body: open, patience: answerPatience * progressTimeout, signal });
   }
 
   #exchangeFor(more: readonly string[]): Exchange {

@@ -28,6 +28,8 @@ export interface HttpRequest {
   readonly authorization: string | undefined;
   readonly method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH';
   readonly body?: HttpBody | undefined;
+  /** Milliseconds for the answer to begin; the time without progress where it is not given. */
+  readonly patience?: number | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -88,7 +90,7 @@ export class Transport {
       },
       body: typeof request.body === 'function' ? Readable.from(request.body(), { objectMode: false }) : (request.body ?? null),
       signal: request.signal,
-      headersTimeout: this.#options.progressTimeout,
+      headersTimeout: request.patience ?? this.#options.progressTimeout,
       bodyTimeout: this.#options.progressTimeout,
     });
     // An answer that is dropped before it is read ends in an error event, which must not end berthd.

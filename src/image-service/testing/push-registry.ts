@@ -3,6 +3,7 @@
 import { createServer } from 'node:http';
 import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { digestOf } from '../digest.ts';
 
 export interface SeenPush {
@@ -34,6 +35,8 @@ export class PushRegistry {
   /** Whether an upload that broke can be taken up. */
   remembers = true;
   location: (path: string) => string = (path) => path;
+  /** Milliseconds between an upload's last byte and the answer. */
+  storingTakes = 0;
   uploadHeaders: Readonly<Record<string, string>> = {};
   #uploads = 0;
 
@@ -111,6 +114,7 @@ export class PushRegistry {
     if (method === 'PATCH') return answer(202);
     const digest = query.get('digest') ?? '';
     this.sessions.delete(id);
+    if (this.storingTakes > 0) await sleep(this.storingTakes);
     if (digestOf(session.data) !== digest) return refuse(response, 400, 'DIGEST_INVALID');
     this.blobs.set(`${repository} ${digest}`, session.data);
     response.writeHead(201).end();
