@@ -108,6 +108,7 @@ async function startDaemon(config: Config, hierarchy: CgroupHierarchy, log: Logg
     await createImageService({
       root: config.root,
       unpackProgram: programs.unpack,
+      unpackSocket: join(config.state, 'unpack.sock'),
       registry: config.registry,
       log,
       clock,

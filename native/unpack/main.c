@@ -7,15 +7,18 @@
  *   berth-unpack check DIR                counts what a tree holds
  *   berth-unpack sync DIR
  *   berth-unpack remove DIR
+ *   berth-unpack serve PATH               carries out any of these for whoever connects: see serve.h
  *
  * One line of JSON on standard output (of `pack`: on standard error). Exit status 0, or 1 with {"error":{step,path,errno,errnoName,message}}.
- * Steps: args, confine, read, decompress, archive, entry, limit, write, sync, remove, skeleton, tree, check, parents.
+ * Steps: args, confine, read, decompress, archive, entry, limit, write, sync, remove, skeleton, tree, check, parents, serve.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -32,6 +35,7 @@
 #include "placement.h"
 #include "remove.h"
 #include "report.h"
+#include "serve.h"
 
 #define DEFAULT_MAX_BYTES (UINT64_C(128) << 30)
 #define DEFAULT_MAX_ENTRIES UINT64_C(4000000)
@@ -208,17 +212,35 @@ static int run(int count, char **arguments, struct error *err)
 			 "usage: berth-unpack layer --dest DIR | pack DIR FILE | parents DIR LAYER... | check DIR | sync DIR | remove DIR");
 }
 
-int main(int count, char **arguments)
+static int run_command(int count, char **arguments)
 {
 	struct error err = { 0 };
 
-	signal(SIGPIPE, SIG_IGN);
 	if (run(count, arguments, &err) == 0)
 		return 0;
 	/* Standard output holds the tar then. */
 	if (count > 1 && strcmp(arguments[1], "pack") == 0 && dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
-		_exit(1);
+		return 1;
 	report_error(&err);
+	return 1;
+}
+
+static int run_server(const char *path)
+{
+	struct error err = { 0 };
+
+	if (serve(path, run_command, &err) == 0)
+		return 0;
+	report_error(&err);
+	return 1;
+}
+
+int main(int count, char **arguments)
+{
+	signal(SIGPIPE, SIG_IGN);
+	bool server = count == 3 && strcmp(arguments[1], "serve") == 0;
+	int status = server ? run_server(arguments[2]) : run_command(count, arguments);
+	fflush(stdout);
 	/* Not exit(): the reading thread may be in the middle of anything. */
-	_exit(1);
+	_exit(status);
 }

@@ -21,6 +21,7 @@ import { removeImage } from './remove.ts';
 import { imageStatus } from './status.ts';
 import type { ImageStore } from './store/image-store.ts';
 import { openImageStore } from './store/open.ts';
+import { UnpackServer } from './store/unpack-server.ts';
 import { createUnpacker } from './store/unpacker.ts';
 import type { Unpacker } from './store/unpacker.ts';
 import { streamImages } from './stream-images.ts';
@@ -47,7 +48,13 @@ export interface ImageService {
 
 /** Opens the store under `options.root`; rejects only when the directory itself is unusable. */
 export async function createImageService(options: ImageServiceOptions): Promise<ImageService> {
-  const unpacker = createUnpacker(options.unpackProgram, options.unpackLimits ?? {}, (cpu) => options.metrics?.unpacked(cpu));
+  const server = unpackServer(options);
+  const unpacker = createUnpacker({
+    program: options.unpackProgram,
+    limits: options.unpackLimits,
+    spent: (cpu) => options.metrics?.unpacked(cpu),
+    command: server?.run,
+  });
   const store = await openImageStore(options.root, unpacker, options.log);
   const layerPuller = createLayerPuller(options, store, unpacker);
   const platform = hostPlatform();
@@ -77,8 +84,13 @@ export async function createImageService(options: ImageServiceOptions): Promise<
       clearInterval(tidying);
       await puller.close();
       await store.close();
+      await server?.close();
     },
   };
+}
+
+function unpackServer({ unpackProgram: program, unpackSocket: socket, log }: ImageServiceOptions): UnpackServer | undefined {
+  return socket === undefined ? undefined : new UnpackServer({ program, socket, log });
 }
 
 function createLayerPuller({ registry, metrics }: ImageServiceOptions, store: ImageStore, unpacker: Unpacker): LayerPuller {

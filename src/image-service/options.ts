@@ -12,6 +12,8 @@ export interface ImageServiceOptions {
   readonly root: string;
   /** Absolute path of berth-unpack. */
   readonly unpackProgram: string;
+  /** Where its server listens, in a directory for root alone. Without one, each of its commands is a process that berthd starts. */
+  readonly unpackSocket?: string | undefined;
   readonly registry: Config['registry'];
   readonly log: Logger;
   readonly clock: Clock;

@@ -15,6 +15,9 @@ export interface ProgramOutcome {
   readonly stderr: string;
 }
 
+/** Carries out a command line of a program, as runProgram does. */
+export type RunCommand = (args: readonly string[], input: AsyncIterable<Buffer> | undefined, signal: AbortSignal) => Promise<ProgramOutcome>;
+
 const maxOutput = 64 * 1024;
 
 /**

@@ -35,7 +35,7 @@ async function* input(...chunks: string[]): AsyncGenerator<Buffer, void, undefin
 }
 
 async function layer(script: string, from = input('abc'), signal = never): Promise<unknown> {
-  return createUnpacker(await program(script), {}).layer(place, from, 'the layer', signal);
+  return createUnpacker({ program: await program(script) }).layer(place, from, 'the layer', signal);
 }
 
 const failing = (error: object): string => `echo '${JSON.stringify({ error })}'; exit 1`;
@@ -50,13 +50,13 @@ describe('layer', () => {
 
   test('where the processor time went is told, in seconds', async () => {
     const spent: UnpackCpu[] = [];
-    await createUnpacker(await program(`cat > /dev/null; echo '${said}'`), {}, (cpu) => void spent.push(cpu)).layer(place, input(), 'x', never);
+    await createUnpacker({ program: await program(`cat > /dev/null; echo '${said}'`), spent: (cpu) => void spent.push(cpu) }).layer(place, input(), 'x', never);
     expect(spent).toEqual([{ decompress: 0.001, hash: 0.002, other: 0.001, kernel: 0.005 }]);
   });
 
   test('limits are passed on', async () => {
     const path = await program(`echo "$@" > ${directory}/args; cat > /dev/null; echo '${said}'`);
-    await createUnpacker(path, { maxBytes: 10, maxEntries: 20 }).layer(place, input(), 'x', never);
+    await createUnpacker({ program: path, limits: { maxBytes: 10, maxEntries: 20 } }).layer(place, input(), 'x', never);
     expect(await readFile(join(directory, 'args'), 'utf8')).toBe('layer --dest /dest --skeleton /skeleton --max-bytes 10 --max-entries 20\n');
   });
 
@@ -100,7 +100,7 @@ describe('layer', () => {
   });
 
   test('a program that does not exist is a failure', async () => {
-    const unpacker = createUnpacker('/nowhere/berth-unpack', {});
+    const unpacker = createUnpacker({ program: '/nowhere/berth-unpack' });
     await expect(unpacker.layer(place, input('x'), 'x', never)).rejects.toThrow(expect.objectContaining({ code: 'UNPACK_FAILED' }));
   });
 
@@ -130,7 +130,7 @@ describe('layer', () => {
 describe('pack', () => {
   const pack = async (script: string): Promise<string> => {
     let tar = '';
-    for await (const chunk of createUnpacker(await program(script), {}).pack(place, 'the layer', never)) tar += chunk.toString();
+    for await (const chunk of createUnpacker({ program: await program(script) }).pack(place, 'the layer', never)) tar += chunk.toString();
     return tar;
   };
 

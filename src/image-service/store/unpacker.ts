@@ -3,7 +3,7 @@
 import { BerthError, wrapError } from '../../errors/catalogue.ts';
 import type { ErrorCode } from '../../errors/catalogue.ts';
 import { runProgram, streamProgram } from './program.ts';
-import type { ProgramOutcome } from './program.ts';
+import type { ProgramOutcome, RunCommand } from './program.ts';
 
 export interface UnpackResult {
   /** Of the compressed stream. */
@@ -74,12 +74,22 @@ export interface Unpacker {
   remove(directory: string, signal: AbortSignal): Promise<void>;
 }
 
-/** `spent` is told of each layer that was unpacked. */
-export function createUnpacker(program: string, limits: UnpackLimits, spent?: (cpu: UnpackCpu) => void): Unpacker {
+export interface UnpackerOptions {
+  /** Absolute path of berth-unpack. */
+  readonly program: string;
+  readonly limits?: UnpackLimits | undefined;
+  /** Is told of each layer that was unpacked. */
+  readonly spent?: ((cpu: UnpackCpu) => void) | undefined;
+  /** Who carries out its commands; by default each is a process that is started for it. */
+  readonly command?: RunCommand | undefined;
+}
+
+export function createUnpacker({ program, limits = {}, spent, command }: UnpackerOptions): Unpacker {
+  const run = runner(program, command ?? ((args, input, signal) => runProgram(program, args, input, signal)));
   return {
     async layer({ tree, skeleton }, input, what, signal) {
       const args = ['layer', '--dest', tree, '--skeleton', skeleton, ...limitArguments(limits)];
-      const outcome = await run(program, args, input, what, signal);
+      const outcome = await run(args, input, what, signal);
       const result = parseResult(outcome, what);
       spent?.(parseCpu(outcome, what));
       return result;
@@ -87,18 +97,18 @@ export function createUnpacker(program: string, limits: UnpackLimits, spent?: (c
     pack: ({ tree, skeleton }, what, signal) => pack(program, ['pack', tree, skeleton], what, signal),
     async parents(dest, layers, signal) {
       const what = `gather the directories of ${layers.length} layers`;
-      return parseFigures(await run(program, ['parents', dest, ...layers], undefined, what, signal), what);
+      return parseFigures(await run(['parents', dest, ...layers], undefined, what, signal), what);
     },
     async check(directory, signal) {
       const what = `check ${directory}`;
-      return parseFigures(await run(program, ['check', directory], undefined, what, signal), what);
+      return parseFigures(await run(['check', directory], undefined, what, signal), what);
     },
     async sync(directory, signal) {
       const what = `flush the file system of ${directory}`;
-      await run(program, ['sync', directory], undefined, what, signal);
+      await run(['sync', directory], undefined, what, signal);
     },
     async remove(directory, signal) {
-      await run(program, ['remove', directory], undefined, `remove ${directory}`, signal);
+      await run(['remove', directory], undefined, `remove ${directory}`, signal);
     },
   };
 }
@@ -120,22 +130,20 @@ function limitArguments(limits: UnpackLimits): readonly string[] {
   ];
 }
 
-async function run(
-  program: string,
-  args: readonly string[],
-  input: AsyncIterable<Buffer> | undefined,
-  what: string,
-  signal: AbortSignal,
-): Promise<ProgramOutcome> {
-  let outcome: ProgramOutcome;
-  try {
-    outcome = await runProgram(program, args, input, signal);
-  } catch (cause) {
-    signal.throwIfAborted();
-    throw cause instanceof BerthError ? cause : wrapError(`${what}: run ${program}`, cause, 'UNPACK_FAILED');
-  }
-  if (outcome.exitCode !== 0) throw failureOf(outcome, what);
-  return outcome;
+type Run = (args: readonly string[], input: AsyncIterable<Buffer> | undefined, what: string, signal: AbortSignal) => Promise<ProgramOutcome>;
+
+function runner(program: string, command: RunCommand): Run {
+  return async (args, input, what, signal) => {
+    let outcome: ProgramOutcome;
+    try {
+      outcome = await command(args, input, signal);
+    } catch (cause) {
+      signal.throwIfAborted();
+      throw cause instanceof BerthError ? cause : wrapError(`${what}: run ${program}`, cause, 'UNPACK_FAILED');
+    }
+    if (outcome.exitCode !== 0) throw failureOf(outcome, what);
+    return outcome;
+  };
 }
 
 const digestPattern = /^sha256:[0-9a-f]{64}$/;
