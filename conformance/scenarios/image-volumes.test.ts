@@ -223,3 +223,15 @@ describe.each([['', {}, 0], [' in a pod with a user namespace', mapped, first]])
     await kubelet.removePod(pod);
   });
 });
+
+test('what is in the volumes of an image counts as written by the container', async () => {
+  const { kubelet, cri } = stage;
+  const pod = await kubelet.runPod();
+  const id = await kubelet.run(pod, { image: stage.ref('with-volumes'), command: ['sleep', '1000'] });
+  expect((await kubelet.exec(id, 'dd', 'if=/dev/urandom', 'of=/made/here/file', 'bs=1M', 'count=5')).exitCode).toBe(0);
+  const written = async (): Promise<number> => Number((await cri.call('ContainerStats', { container_id: id })).stats?.writable_layer?.used_bytes?.value);
+  await eventually('the container has written 5 MiB', async () => (await written()) >= 5 * 1024 * 1024 || undefined, 60_000);
+  const { container_filesystems: [all] } = await cri.call('ImageFsInfo', {});
+  expect(Number(all?.used_bytes?.value)).toBeGreaterThanOrEqual(5 * 1024 * 1024);
+  await kubelet.removePod(pod);
+});

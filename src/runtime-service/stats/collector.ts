@@ -10,7 +10,7 @@ import { containersOf } from '../runtime.ts';
 import type { Container, Runtime } from '../runtime.ts';
 import { namespaceOptions } from '../pod-sandbox/validate.ts';
 import { CpuWindows } from './cpu-window.ts';
-import { diskUsage } from './disk-usage.ts';
+import { writtenBy } from './disk-usage.ts';
 import { interfacesOf } from './network.ts';
 import type { InterfaceCounters } from './network.ts';
 import { Sampler } from './sampler.ts';
@@ -49,7 +49,7 @@ export class StatsCollector {
     this.#runtime = runtime;
     // The other half of what the process may open is for everything else.
     this.#budget = new DescriptorBudget(Math.min(mostKeptFiles, Math.floor((openFilesLimit('self') ?? mostKeptFiles * 2) / 2)));
-    this.layers = new WritableLayers({ measure: diskUsage, clock: runtime.clock, log: runtime.log });
+    this.layers = new WritableLayers({ measure: writtenBy, clock: runtime.clock, log: runtime.log });
     this.#sampler = new Sampler({ sample: () => this.#sample(), every: sampleEvery, patience: samplePatience });
   }
 

@@ -37,6 +37,16 @@ export async function diskUsage(root: string, signal: AbortSignal): Promise<Disk
   return sum;
 }
 
+/**
+ * The same of what a container has written: the upper directory of its root, and beside it the volumes of its image,
+ * which would else be a way around every limit on it.
+ */
+export async function writtenBy(upper: string, signal: AbortSignal): Promise<DiskUsage | undefined> {
+  const root = await diskUsage(upper, signal);
+  const volumes = root === undefined ? undefined : await diskUsage(join(upper, '..', 'volumes'), signal);
+  return root === undefined || volumes === undefined ? root : { bytes: root.bytes + volumes.bytes, inodes: root.inodes + volumes.inodes };
+}
+
 function seenBefore(seen: Set<string>, key: string): boolean {
   if (seen.has(key)) return true;
   seen.add(key);

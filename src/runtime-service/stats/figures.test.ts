@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CgroupReading } from '../../cgroup/readings.ts';
 import { CpuWindows } from './cpu-window.ts';
-import { diskUsage } from './disk-usage.ts';
+import { diskUsage, writtenBy } from './disk-usage.ts';
 import { mountSource } from './file-system.ts';
 import { interfacesOf, networkUsage, parseNetDev } from './network.ts';
 import { mapInSlices } from './slices.ts';
@@ -54,6 +54,18 @@ describe('what a tree takes on the disk', () => {
     await writeFile(join(directory, 'empty'), '');
     const du = (flag: string): number => Number(execFileSync('du', ['-s', ...flag.split(' '), directory], { encoding: 'utf8' }).split('\t')[0]);
     expect(await diskUsage(directory, signal)).toEqual({ bytes: du('-B1'), inodes: du('--inodes') });
+  });
+
+  test('of a container: its root and the volumes beside it, which it need not have', async () => {
+    await mkdir(join(directory, 'upper'));
+    await writeFile(join(directory, 'upper/x'), Buffer.alloc(10_000, 1));
+    const root = await diskUsage(join(directory, 'upper'), signal);
+    expect(await writtenBy(join(directory, 'upper'), signal)).toEqual(root);
+    await mkdir(join(directory, 'volumes/0'), { recursive: true });
+    await writeFile(join(directory, 'volumes/0/x'), Buffer.alloc(50_000, 1));
+    const volumes = await diskUsage(join(directory, 'volumes'), signal);
+    expect(await writtenBy(join(directory, 'upper'), signal)).toEqual({ bytes: (root?.bytes ?? 0) + (volumes?.bytes ?? 0), inodes: 2 + 3 });
+    expect(await writtenBy(join(directory, 'gone/upper'), signal)).toBeUndefined();
   });
 
   test('is not known of a tree that is not there, and can be broken off', async () => {
