@@ -48,7 +48,7 @@ async function parentOf(pid: number): Promise<number> {
   return Number(/^PPid:\s*(\d+)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0);
 }
 
-async function childrenOf(parent: number): Promise<number[]> {
+export async function childrenOf(parent: number): Promise<number[]> {
   if (parent === 0) return [];
   const lists = (await readdir(`/proc/${parent}/task`)).map((task) => readFile(`/proc/${parent}/task/${task}/children`, 'utf8').catch(() => ''));
   return (await Promise.all(lists)).join(' ').split(/\s+/).filter((pid) => pid !== '').map(Number);

@@ -10,7 +10,8 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { cpus, release } from 'node:os';
 import { parseArgs } from 'node:util';
 import { connectCri } from '../conformance/harness/cri-client.ts';
@@ -20,7 +21,7 @@ import { push } from '../conformance/harness/push.ts';
 import { startRegistry } from '../conformance/harness/registry.ts';
 import type { Registry } from '../conformance/harness/registry.ts';
 import { inOwnWorld } from '../conformance/harness/world.ts';
-import { listenerOf } from './memory.ts';
+import { childrenOf, listenerOf } from './memory.ts';
 import { pulled } from './pull-images.ts';
 import { percentile } from './report.ts';
 
@@ -47,15 +48,17 @@ interface Subject {
 
 interface Sample {
   readonly milliseconds: number;
-  /** Seconds of processor time, the daemon's and of the processes that it started and that ended. */
+  /** Seconds of processor time, the daemon's and that of the processes below it. */
   readonly cpu: number;
 }
 
-/** From /proc/PID/stat, in ticks of a hundredth of a second: utime, stime, cutime and cstime. */
-function cpuOf(pid: number): number {
-  const line = readFileSync(`/proc/${pid}/stat`, 'utf8');
+/** From /proc/PID/stat, in ticks of a hundredth of a second: utime, stime, cutime and cstime. What has just ended counts nothing. */
+async function cpuOf(pid: number): Promise<number> {
+  const line = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
   const fields = line.slice(line.lastIndexOf(')') + 2).split(' ');
-  return fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0) / 100;
+  const own = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0) / 100;
+  const children = await Promise.all((await childrenOf(pid)).map(cpuOf));
+  return children.reduce((sum, seconds) => sum + seconds, own);
 }
 
 /** Without anything in the page cache, or with the registry's files alone. */
@@ -66,10 +69,10 @@ function settle(cache: Cache, storage: string): void {
 }
 
 async function pullOnce({ cri, pid }: Subject, image: string): Promise<Sample> {
-  const before = cpuOf(pid);
+  const before = await cpuOf(pid);
   const began = performance.now();
   await cri.call('PullImage', { image: { image } });
-  return { milliseconds: performance.now() - began, cpu: cpuOf(pid) - before };
+  return { milliseconds: performance.now() - began, cpu: (await cpuOf(pid)) - before };
 }
 
 /** Seconds by work, from Berth's metrics. */
