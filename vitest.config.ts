@@ -2,6 +2,8 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
+    // One less than there are processors is vitest's own choice: on two of them, one.
+    maxWorkers: '100%',
     projects: [
       {
         test: {
