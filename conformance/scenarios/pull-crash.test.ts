@@ -102,13 +102,18 @@ async function expectNothingAfterPrune(): Promise<void> {
   expect(usage).toMatchObject({ used_bytes: { value: '0' }, inodes_used: { value: '0' } });
 }
 
-/** One of berthd's unpackers, where there is one at this moment. */
+const textOf = (file: string): string => spawnSync('cat', [file], { encoding: 'utf8' }).stdout.trim();
+
+/** Processes below this one, nearest first. What ends meanwhile is left out. */
+function descendants(pid: number): readonly number[] {
+  const children = textOf(`/proc/${pid}/task/${pid}/children`).split(' ').filter((text) => text !== '').map(Number);
+  return [...children, ...children.flatMap(descendants)];
+}
+
+/** One of the unpackers, or the process that starts them, where there are any at this moment. */
 function unpackerOf(pid: number): number | undefined {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter((text) => text !== '');
-  return children.map(Number).find((child) => {
-    const name = spawnSync('cat', [`/proc/${child}/comm`], { encoding: 'utf8' }).stdout.trim();
-    return name === 'berth-unpack';
-  });
+  const found = descendants(pid).filter((process) => textOf(`/proc/${process}/comm`) === 'berth-unpack');
+  return found[Math.floor(Math.random() * found.length)];
 }
 
 async function killSomething(round: number): Promise<'berthd' | 'unpacker'> {
