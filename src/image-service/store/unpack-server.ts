@@ -56,7 +56,7 @@ export class UnpackServer {
       return await this.#runOn(new Job(socket, (number) => void server.stdin?.write(`${number}\n`)), args, input, signal);
     } finally {
       this.#running -= 1;
-      if (this.#running === 0) this.#idle = setTimeout(() => void this.close(), this.#options.idle ?? 2_000).unref();
+      if (this.#running === 0) this.#idle = setTimeout(() => void this.close(), this.#options.idle ?? 250).unref();
     }
   };
 
