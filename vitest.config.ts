@@ -1,9 +1,10 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    // One less than there are processors is vitest's own choice: on two of them, one.
-    maxWorkers: '100%',
+    // Many unit tests wait, for time limits and for processes. Where files run one after another this is of no effect.
+    maxWorkers: availableParallelism() + 2,
     projects: [
       {
         test: {
