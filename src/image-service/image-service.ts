@@ -17,6 +17,7 @@ import { hostPlatform } from './registry/platform.ts';
 import { retryPolicy } from './registry/retry.ts';
 import type { SessionOptions } from './registry/session.ts';
 import { TokenCache } from './registry/token-cache.ts';
+import { TrustStore, systemTrust } from './registry/trust-store.ts';
 import { removeImage } from './remove.ts';
 import { imageStatus } from './status.ts';
 import type { ImageStore } from './store/image-store.ts';
@@ -111,6 +112,7 @@ function sessionOptions({ registry, clock, environment }: ImageServiceOptions): 
     authFile: registry.authFile,
     retry: retryPolicy(registry),
     tokens: new TokenCache(clock),
+    trust: new TrustStore(systemTrust(environment ?? process.env)),
     progressTimeout: registry.progressTimeoutSeconds * 1000,
     environment: environment ?? process.env,
   };

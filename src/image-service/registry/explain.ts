@@ -15,9 +15,10 @@ import { findEndpoints } from './hosts.ts';
 import { proxyFor } from './proxy.ts';
 import type { SessionOptions } from './session.ts';
 import { TokenCache } from './token-cache.ts';
+import { TrustStore, systemTrust } from './trust-store.ts';
 
 /** No retries, and tokens that nobody else has. */
-export type ExplainOptions = Omit<SessionOptions, 'retry' | 'tokens'>;
+export type ExplainOptions = Omit<SessionOptions, 'retry' | 'tokens' | 'trust'>;
 
 export interface Explanation {
   /** The full reference. */
@@ -67,7 +68,7 @@ async function explainEndpoint(
   const found = auth === undefined ? 'none' : from.given === undefined ? 'file' : 'given';
   const credentials = found === 'none' || credentialsFor(endpoint, auth) !== undefined ? found : 'withheld';
   const retry = { attempts: 1, firstDelay: 0, maxDelay: 0, maxRetryAfter: 0 };
-  const client = new RegistryClient(endpoint, reference, auth, { ...options, retry, hasAlternative: false, tokens: new TokenCache(systemClock()) });
+  const client = new RegistryClient(endpoint, reference, auth, { ...options, retry, hasAlternative: false, tokens: new TokenCache(systemClock()), trust: new TrustStore(systemTrust(options.environment)) });
   const known: Omit<ExplainedEndpoint, 'took' | 'answer'> = { endpoint, credentials, proxy: proxyHost(endpoint, options) };
   const start = performance.now();
   try {

@@ -1,15 +1,13 @@
 /** HTTP to one endpoint and to where it redirects, on undici. Connections live as long as a pull. */
 
-import { readFile } from 'node:fs/promises';
 import { Readable } from 'node:stream';
-import { getCACertificates } from 'node:tls';
 import { Agent, ProxyAgent } from 'undici';
 import type { Dispatcher } from 'undici';
-import { wrapError } from '../../errors/catalogue.ts';
 import { protocolError } from './descriptor.ts';
 import type { Endpoint } from './endpoint.ts';
 import { proxyFor } from './proxy.ts';
 import type { ProxyEnvironment } from './proxy.ts';
+import type { TrustStore } from './trust-store.ts';
 
 export interface HttpResponse {
   readonly status: number;
@@ -41,6 +39,7 @@ export interface TransportOptions {
   readonly progressTimeout: number;
   /** HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in either case. */
   readonly environment: ProxyEnvironment;
+  readonly trust: TrustStore;
 }
 
 const maxRedirects = 5;
@@ -49,7 +48,7 @@ const redirectStatus: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 export class Transport {
   readonly #endpoint: Endpoint;
   readonly #options: TransportOptions;
-  /** By trust and proxy: what is for other servers shows no certificate and always verifies. */
+  /** By trust, protocol and proxy: what is for other servers shows no certificate and always verifies. */
   readonly #dispatchers = new Map<string, Promise<Dispatcher>>();
 
   constructor(endpoint: Endpoint, options: TransportOptions) {
@@ -78,7 +77,7 @@ export class Transport {
     const fromEndpoint = url.origin === this.#endpoint.origin;
     // The token server is often another port of the registry's host, with the same certificate.
     const sameHost = url.hostname === new URL(this.#endpoint.origin).hostname;
-    const response = await (await this.#dispatcher(sameHost, proxyFor(url, this.#options.environment))).request({
+    const response = await (await this.#dispatcher(sameHost, url.protocol === 'https:', proxyFor(url, this.#options.environment))).request({
       origin: url.origin,
       path: url.pathname + url.search,
       method: request.method ?? 'GET',
@@ -104,35 +103,26 @@ export class Transport {
     };
   }
 
-  #dispatcher(sameHost: boolean, proxy: URL | undefined): Promise<Dispatcher> {
-    const key = `${sameHost} ${proxy?.href ?? ''}`;
-    const dispatcher = this.#dispatchers.get(key) ?? this.#connect(sameHost, proxy);
+  #dispatcher(sameHost: boolean, secure: boolean, proxy: URL | undefined): Promise<Dispatcher> {
+    const key = `${sameHost} ${secure} ${proxy?.href ?? ''}`;
+    const dispatcher = this.#dispatchers.get(key) ?? this.#connect(sameHost, secure, proxy);
     this.#dispatchers.set(key, dispatcher);
     return dispatcher;
   }
 
   /** `own`: with the endpoint's client certificate and skip_verify. */
-  async #connect(own: boolean, proxy: URL | undefined): Promise<Dispatcher> {
+  async #connect(own: boolean, secure: boolean, proxy: URL | undefined): Promise<Dispatcher> {
     const { tls, dialTimeout } = this.#endpoint;
-    const ca = await Promise.all(tls.ca.map(readPem));
-    const client = own ? tls.client : [];
-    const tlsOptions = {
-      timeout: dialTimeout,
-      rejectUnauthorized: !(own && tls.skipVerify),
-      ca: [...trustedByDefault(), ...ca],
-      ...(client.length === 0
-        ? {}
-        : {
-            cert: await Promise.all(client.map(({ cert }) => readPem(cert))),
-            key: await Promise.all(client.map(({ cert, key }) => readPem(key ?? cert))),
-          }),
-    };
+    const { trust } = this.#options;
+    if (!secure && proxy === undefined) return new Agent({ connect: { timeout: dialTimeout } });
+    const secureContext = await trust.context({ ca: tls.ca, client: own ? tls.client : [] });
+    const tlsOptions = { timeout: dialTimeout, rejectUnauthorized: !(own && tls.skipVerify), secureContext };
     if (proxy === undefined) return new Agent({ connect: tlsOptions });
     return new ProxyAgent({
       uri: proxy.href,
       connectTimeout: dialTimeout,
       requestTls: tlsOptions,
-      proxyTls: { timeout: dialTimeout, ca: [...trustedByDefault()] },
+      proxyTls: { timeout: dialTimeout, secureContext: await trust.context({ ca: [], client: [] }) },
     });
   }
 
@@ -157,22 +147,6 @@ export function locationTarget(from: URL, location: string): URL {
   next.username = '';
   next.password = '';
   return next;
-}
-
-let systemAuthorities: readonly string[] | undefined;
-
-/** What the operating system trusts, as Go programs do; Node's own list where the system has none. */
-function trustedByDefault(): readonly string[] {
-  systemAuthorities ??= getCACertificates('system');
-  return systemAuthorities.length === 0 ? getCACertificates('bundled') : systemAuthorities;
-}
-
-async function readPem(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    throw wrapError(`read the certificate file ${path}`, cause, 'CONFIG_INVALID');
-  }
 }
 
 function headersOf(headers: HttpRequest['headers']): Record<string, string | string[]> {

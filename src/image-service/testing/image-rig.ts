@@ -13,6 +13,7 @@ import type { PullAuth } from '../registry/credentials.ts';
 import { hostPlatform } from '../registry/platform.ts';
 import type { SessionOptions } from '../registry/session.ts';
 import { TokenCache } from '../registry/token-cache.ts';
+import { TrustStore, systemTrust } from '../registry/trust-store.ts';
 import type { ImageStore } from '../store/image-store.ts';
 import { openImageStore } from '../store/open.ts';
 import type { StoredImage } from '../store/stored-image.ts';
@@ -74,6 +75,7 @@ export class ImageRig {
       authFile: this.authFile,
       retry: quickRetry,
       progressTimeout: this.progressTimeout,
+      trust: new TrustStore(systemTrust({})),
       environment: this.environment,
       tokens: this.tokens,
     };
