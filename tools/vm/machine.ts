@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { follow } from './follow.ts';
 import type { Sink } from './follow.ts';
+import { isEmulatorsFault } from './outcome.ts';
 import { kernel, makeDisk, makeSparse, prepare, project, store } from './prepare.ts';
 import { qemuArguments } from './qemu.ts';
 import type { MachineFiles } from './qemu.ts';
@@ -110,13 +111,21 @@ async function removeStale(): Promise<void> {
   }
 }
 
-/** Runs `command` in a new machine. What it leaves in /run/berth-vm/results is copied to `results`. */
-export async function runMachine(
-  settings: MachineSettings,
-  command: Command,
-  outlet: Outlet,
-  options: { readonly results?: string; readonly interrupt?: AbortSignal } = {},
-): Promise<Run> {
+export interface RunOptions {
+  readonly results?: string;
+  readonly interrupt?: AbortSignal;
+}
+
+/**
+ * Runs `command` in a new machine, and in a second one where the emulator's fault ended the first before the command
+ * began. What it leaves in /run/berth-vm/results is copied to `results`.
+ */
+export async function runMachine(settings: MachineSettings, command: Command, outlet: Outlet, options: RunOptions = {}): Promise<Run> {
+  const run = await runOnce(settings, command, outlet, options);
+  return run.bootMs === undefined && isEmulatorsFault(run) ? runOnce(settings, command, outlet, options) : run;
+}
+
+async function runOnce(settings: MachineSettings, command: Command, outlet: Outlet, options: RunOptions): Promise<Run> {
   const prepared = await prepare(settings.accelerator);
   if (settings.disk !== undefined) await makeDisk(settings.disk.path, settings.disk.bytes);
   await removeStale();

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { explain, exitCodeOf } from './outcome.ts';
+import { explain, exitCodeOf, isEmulatorsFault } from './outcome.ts';
 
 test.each([
   [{ kind: 'ended', code: 43 }, 43],
@@ -22,4 +22,12 @@ test('of a machine that was lost, the end of its console is shown', () => {
   expect(told).toMatch(/^the machine ended without a result; the command did not start \(kvm\), 1\.0 s in all\n/);
   expect(told).toMatch(/\n {2}line 99$/);
   expect(told).not.toContain('line 50');
+});
+
+test('the emulator is at fault where an emulated kernel has met half an instruction', () => {
+  const end = { kind: 'lost', console: '[ 2.8] Oops: int3: 0000 [#1] PREEMPT SMP\n' } as const;
+  expect(isEmulatorsFault({ end, accelerator: 'tcg' })).toBe(true);
+  expect(isEmulatorsFault({ end, accelerator: 'kvm' })).toBe(false);
+  expect(isEmulatorsFault({ end: { kind: 'lost', console: 'Oops: general protection fault' }, accelerator: 'tcg' })).toBe(false);
+  expect(isEmulatorsFault({ end: { kind: 'timeout' }, accelerator: 'tcg' })).toBe(false);
 });

@@ -11,6 +11,11 @@ export function exitCodeOf(end: End): number {
   return end.kind === 'ended' ? end.code : EXIT_CODES[end.kind];
 }
 
+/** A fault of the emulator, not of what ran: first-init.sh tells which. Other branches of the kernel may still meet it. */
+export function isEmulatorsFault({ end, accelerator }: Pick<Run, 'end' | 'accelerator'>): boolean {
+  return accelerator === 'tcg' && end.kind === 'lost' && end.console.includes('Oops: int3');
+}
+
 const WORDS = {
   timeout: 'timed out',
   lost: 'the machine ended without a result',

@@ -23,6 +23,8 @@ const KERNEL_COMMAND_LINE = [
   'apparmor=1', 'lsm=landlock,lockdown,yama,integrity,apparmor,bpf',
   // Debian's kernel has PSI, switched on.
   'psi=1', 'swapaccount=1',
+  // The first file system brings up the others: see guest/first-init.sh.
+  'maxcpus=1',
   'mitigations=off', 'random.trust_cpu=on', 'tsc=reliable', 'nowatchdog', 'rcupdate.rcu_expedited=1',
   'systemd.show_status=0', 'systemd.firstboot=off', 'systemd.unit=berth-vm.target', 'fsck.mode=skip',
 ];

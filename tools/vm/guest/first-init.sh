@@ -64,10 +64,14 @@ for controller in $($b cat /root/sys/fs/cgroup/cgroup.controllers); do
 	echo "+$controller" >/root/sys/fs/cgroup/cgroup.subtree_control
 done
 # The kernel switches branches in its hottest code when the first cgroup with cpusets and the first with a quota come
-# and when the last ones go. An emulator of several processors may run half of a changed instruction: seen as a panic
-# in __alloc_pages. A cgroup that stays has the code changed once, now, while nothing else runs.
+# and when the last ones go. An emulator may have one processor execute half of an instruction that another is changing:
+# seen as `Oops: int3` in __alloc_pages and put_prev_entity. So all that is switched at boot, and by a cgroup that stays,
+# is switched while there is one processor.
 $b mkdir /root/sys/fs/cgroup/berth-vm-stays
 echo '1000000 1000000' >/root/sys/fs/cgroup/berth-vm-stays/cpu.max
+for cpu in /root/sys/devices/system/cpu/cpu[1-9]*/online; do
+	[ ! -e "$cpu" ] || echo 1 >"$cpu"
+done
 echo berth-vm >/root/proc/sys/kernel/hostname
 echo berth-vm >/root/etc/hostname
 printf '127.0.0.1 localhost berth-vm\n::1 localhost\n' >/root/etc/hosts
