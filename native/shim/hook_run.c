@@ -14,6 +14,7 @@
 
 #include <jansson.h>
 
+#include "../common/clock.h"
 #include "../common/scope.h"
 #include "../common/spawn.h"
 #include "become.h"
@@ -146,25 +147,17 @@ static void take_stderr(struct hook_process *process)
 		close(take_fd(&process->err));
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Until it ends: 0. ETIMEDOUT, or ECANCELED when the container is gone meanwhile. */
 static int follow(struct hook_process *process, const struct hook_scene *scene, int timeout)
 {
-	int64_t end = now_ms() + (int64_t)timeout * 1000;
+	uint64_t end = monotonic_ns() + (uint64_t)timeout * 1000000000;
 
 	for (;;) {
 		struct pollfd fds[] = { { process->pidfd, POLLIN, 0 },
 					{ process->in, POLLOUT, 0 },
 					{ process->err, POLLIN, 0 },
 					{ scene->abort, 0, 0 } };
-		int64_t left = end - now_ms();
+		int64_t left = (int64_t)(end - monotonic_ns()) / 1000000;
 
 		if (left <= 0)
 			return -ETIMEDOUT;

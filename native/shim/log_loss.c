@@ -2,8 +2,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "../common/clock.h"
 #include "log_parts.h"
 
 #define SECOND_NS UINT64_C(1000000000)
@@ -18,24 +18,16 @@ void log_lose(struct log *log, enum log_loss why, enum log_stream stream, char t
 	line->skipping = tag == 'P';
 }
 
-static uint64_t monotonic_now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t)time.tv_sec * SECOND_NS + (uint64_t)time.tv_nsec;
-}
-
 void log_limit(struct log *log, uint64_t rate)
 {
 	log->rate = rate;
 	log->allowance = (int64_t)rate;
-	log->allowance_time = monotonic_now();
+	log->allowance_time = monotonic_ns();
 }
 
 static void top_up(struct log *log)
 {
-	uint64_t now = monotonic_now(), passed = now - log->allowance_time;
+	uint64_t now = monotonic_ns(), passed = now - log->allowance_time;
 
 	if (passed >= SECOND_NS) {
 		/* A second's worth is the most that is saved up. */

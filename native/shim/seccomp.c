@@ -8,25 +8,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../common/read.h"
 #include "../common/scope.h"
 #include "../common/seccomp_filter.h"
-
-static int read_exactly(int fd, void *out, size_t size)
-{
-	char *bytes = out;
-
-	while (size > 0) {
-		ssize_t got = read(fd, bytes, size);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return got < 0 ? -errno : -ENODATA;
-		bytes += got;
-		size -= (size_t)got;
-	}
-	return 0;
-}
 
 int seccomp_read_from(int fd, const char *name, struct arena *arena, const struct seccomp_filter **out, struct error *err)
 {

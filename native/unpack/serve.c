@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "../common/loop.h"
+#include "../common/read.h"
 #include "../common/scope.h"
 #include "digest.h"
 #include "report.h"
@@ -51,27 +52,16 @@ struct server {
 	serve_command command;
 };
 
-static int read_all(int fd, void *data, size_t length)
-{
-	for (size_t done = 0; done < length;) {
-		ssize_t got = TEMP_FAILURE_RETRY(read(fd, (char *)data + done, length - done));
-		if (got <= 0)
-			return -1;
-		done += (size_t)got;
-	}
-	return 0;
-}
-
 /* In the job's own process. Returns NULL where the header is not in order. */
 static char **read_arguments(int *count)
 {
 	uint32_t length;
 
-	if (read_all(STDIN_FILENO, &length, sizeof(length)) < 0 || (length = be32toh(length)) == 0 || length > MAX_HEADER)
+	if (read_exactly(STDIN_FILENO, &length, sizeof(length)) < 0 || (length = be32toh(length)) == 0 || length > MAX_HEADER)
 		return NULL;
 	char *text = malloc(length);
 	char **arguments = calloc(MAX_ARGUMENTS + 2, sizeof(*arguments));
-	if (text == NULL || arguments == NULL || read_all(STDIN_FILENO, text, length) < 0 || text[length - 1] != '\0')
+	if (text == NULL || arguments == NULL || read_exactly(STDIN_FILENO, text, length) < 0 || text[length - 1] != '\0')
 		return NULL;
 	static char name[] = "berth-unpack";
 	arguments[0] = name;
