@@ -3,9 +3,9 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import { BerthError, wrapError } from '../errors/catalogue.ts';
+import { untilAborted } from '../state/keyed-lock.ts';
 import type { ImageMetrics } from '../telemetry/image-metrics.ts';
 import { step } from '../telemetry/steps.ts';
-import { waitUnlessAborted } from './bounded.ts';
 import type { LayerPuller, LayerWatch } from './layer-pull.ts';
 import { formatReference, repositoryName } from './reference.ts';
 import type { ImageReference } from './reference.ts';
@@ -17,6 +17,7 @@ import { RegistrySession } from './registry/session.ts';
 import type { SessionOptions } from './registry/session.ts';
 import type { ImageStore } from './store/image-store.ts';
 import type { StoredImage } from './store/stored-image.ts';
+import { together } from './together.ts';
 
 export interface ImagePullOptions {
   readonly store: ImageStore;
@@ -64,7 +65,7 @@ export class ImagePuller {
     watched?.(pull.watch);
     pull.callers += 1;
     try {
-      return await waitUnlessAborted(pull.result, signal);
+      return await untilAborted(pull.result, signal);
     } finally {
       pull.callers -= 1;
       if (pull.callers === 0 && this.#running.get(key) === pull) {
@@ -134,25 +135,15 @@ export class ImagePuller {
     { name, holder }: { readonly name: string; readonly holder: string },
     signal: AbortSignal,
   ): Promise<void> {
-    const failed = new AbortController();
-    const either = AbortSignal.any([signal, failed.signal]);
     const layers = [...new Map(remote.layers.map((layer) => [layer.diffId, layer])).values()];
     const watches = layers.map(({ descriptor: { digest, size } }): LayerWatch => ({ digest, size, received: 0, state: 'waiting' }));
     watch.layers = watches;
-    const pulls = layers.map(async (layer, position) => {
-      const what = `${name}: layer ${layer.descriptor.digest}`;
-      try {
-        const { digest, size } = layer.descriptor;
-        const ensure = (): Promise<void> => this.#options.layerPuller.ensure({ layer, sources: session.sources(layer.descriptor), holder, what, watch: watches[position] }, either);
-        await step('pull.layer', ensure, { 'berth.layer.digest': digest, 'berth.layer.size': size });
-      } catch (failure) {
-        failed.abort(failure);
-        throw failure;
-      }
+    await together(layers, signal, async (layer, position, either) => {
+      const { digest, size } = layer.descriptor;
+      const request = { layer, sources: session.sources(layer.descriptor), holder, what: `${name}: layer ${digest}`, watch: watches[position] };
+      const ensure = (): Promise<void> => this.#options.layerPuller.ensure(request, either);
+      await step('pull.layer', ensure, { 'berth.layer.digest': digest, 'berth.layer.size': size });
     });
-    await Promise.allSettled(pulls);
-    signal.throwIfAborted();
-    failed.signal.throwIfAborted();
   }
 
   /** The finished layers of a failed pull wait for its retry, unless the disk needs their space. */

@@ -5,9 +5,9 @@
 
 import { createHash } from 'node:crypto';
 import { BerthError } from '../errors/catalogue.ts';
+import { untilAborted } from '../state/keyed-lock.ts';
 import type { ImageMetrics } from '../telemetry/image-metrics.ts';
 import { step } from '../telemetry/steps.ts';
-import { waitUnlessAborted } from './bounded.ts';
 import type { FairSlots } from './fair-slots.ts';
 import { BlobStream } from './registry/blob-stream.ts';
 import type { BlobSource } from './registry/blob-source.ts';
@@ -107,7 +107,7 @@ export class LayerPuller {
       const running = this.#running.get(diffId);
       if (running === undefined) return this.#run(diffId, bring);
       // Another pull's failure, say for its credentials, is not ours: then this one tries itself.
-      await waitUnlessAborted(running, signal);
+      await untilAborted(running, signal);
     }
   }
 

@@ -2,6 +2,7 @@
 
 import type { InspectResponse } from '../../cri-server/generated/berth/v1/InspectResponse.ts';
 import { BerthError } from '../../errors/catalogue.ts';
+import { hasTar } from '../archive/layer-tar.ts';
 import { isPinned } from '../cri-image.ts';
 import type { PinnedImages } from '../cri-image.ts';
 import type { ImageStore } from '../store/image-store.ts';
@@ -31,7 +32,7 @@ export function inspectImage(store: ImageStore, pinned: PinnedImages, reference:
         size: String(descriptor.size),
         unpacked_bytes: String(record?.unpackedBytes ?? 0),
         inodes: String(record?.inodes ?? 0),
-        exportable: (record?.skeletonBytes ?? 0) > 0,
+        exportable: hasTar(store, diffId),
       };
     }),
   };

@@ -1,6 +1,5 @@
 /** Images.Push: a push that can be watched. */
 
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { PushProgress } from '../../cri-server/generated/berth/v1/PushProgress.ts';
 import type { PushRequest__Output } from '../../cri-server/generated/berth/v1/PushRequest.ts';
 import { BerthError, invalidField } from '../../errors/catalogue.ts';
@@ -10,12 +9,9 @@ import type { ImagePusher, PushWatch } from '../push/image-push.ts';
 import type { PushedLayerWatch } from '../push/layer-push.ts';
 import { formatReference, parseReference } from '../reference.ts';
 import type { ImageReference } from '../reference.ts';
-import type { PullAuth } from '../registry/credentials.ts';
 import type { ImageStore } from '../store/image-store.ts';
 import { requireImage } from './inspect.ts';
-
-/** Ten pictures a second are as many as a person sees. */
-const interval = 100;
+import { authOf, pictures } from './watched.ts';
 
 const states = {
   waiting: 'PUSH_WAITING',
@@ -41,24 +37,15 @@ export async function* watchedPush(
   const push = pusher.push({ image, destination, auth: authOf(request), level: levelOf(request) }, AbortSignal.any([signal, stopped.signal]), (watched) => {
     watch = watched;
   });
-  const over = push.then(
-    () => true,
-    () => true,
-  );
   try {
-    for (let last = ''; !(await Promise.race([over, sleep(interval, false, { signal })])); ) {
-      const progress = { name, layers: watch.layers.map(describe) };
-      const text = JSON.stringify(progress);
-      if (text !== last) yield progress;
-      last = text;
-    }
+    yield* pictures(push, () => ({ name, layers: watch.layers.map(describe) }), signal);
     const digest = await push;
     log.info({ image: name, id: image.id, digest, layers: image.layers.length }, 'image pushed');
     yield { name, digest, layers: watch.layers.map(describe) };
   } finally {
     // Nobody waits for it any more; what remains of it must be over before the call is.
     stopped.abort(new DOMException('the push was cancelled', 'AbortError'));
-    await over;
+    await Promise.allSettled([push]);
   }
 }
 
@@ -76,11 +63,6 @@ function parseDestination(text: string, isReference: boolean): ImageReference {
     if (!isReference || !(failure instanceof BerthError)) throw failure;
     throw invalidField('destination', `is empty, and "${text}" is no name to push to; give one`);
   }
-}
-
-function authOf({ username, password }: PushRequest__Output): PullAuth | undefined {
-  if ((username === '') !== (password === '')) throw invalidField(username === '' ? 'username' : 'password', 'is empty; give both or none');
-  return username === '' ? undefined : { credentials: { kind: 'basic', username, password }, serverHost: '' };
 }
 
 function levelOf({ level }: PushRequest__Output): number {

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import type { VerifyResult } from '../../cri-server/generated/berth/v1/VerifyResult.ts';
 import { BerthError } from '../../errors/catalogue.ts';
+import { hasTar } from '../archive/layer-tar.ts';
 import type { ImageStore } from '../store/image-store.ts';
 import type { StoredImage } from '../store/stored-image.ts';
 import type { Unpacker } from '../store/unpacker.ts';
@@ -30,7 +31,7 @@ export async function* verifyLayers(store: ImageStore, unpacker: Unpacker, refer
 }
 
 async function verifyLayer(store: ImageStore, unpacker: Unpacker, diffId: string, names: string[], signal: AbortSignal): Promise<VerifyResult> {
-  if ((store.layers.record(diffId)?.skeletonBytes ?? 0) === 0) {
+  if (!hasTar(store, diffId)) {
     return { diff_id: diffId, names, verifiable: false, problem: 'it has no skeleton to verify it by' };
   }
   const { problem, damaged } = await problemOf(store, unpacker, diffId, signal);

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { createSecureContext, rootCertificates } from 'node:tls';
 import type { SecureContext } from 'node:tls';
 import { BerthError, wrapError } from '../../errors/catalogue.ts';
+import { digestOf } from '../digest.ts';
 
 /** Paths of PEM files. */
 export interface TrustMaterial {
@@ -61,7 +62,7 @@ interface Authorities {
 export class TrustStore {
   readonly #system: SystemTrust;
   #authorities: Authorities | undefined;
-  /** By the contents of everything that went in. */
+  /** By a digest of everything that went in: there may be private keys in it. */
   readonly #contexts = new Map<string, SecureContext>();
 
   constructor(system: SystemTrust) {
@@ -73,7 +74,7 @@ export class TrustStore {
     const { stamp, certificates } = await this.#trusted();
     const own = (await Promise.all(ca.map(readAuthorities))).flat();
     const shown = await Promise.all(client.map(async ({ cert, key }) => ({ cert: await readPem(cert), key: await readPem(key ?? cert) })));
-    const contents = JSON.stringify([stamp, own, shown]);
+    const contents = digestOf(Buffer.from(JSON.stringify([stamp, own, shown])));
     const known = this.#contexts.get(contents);
     if (known !== undefined) return known;
     const files = [...ca, ...client.flatMap(({ cert, key }) => (key === undefined ? [cert] : [cert, key]))];

@@ -3,6 +3,7 @@
 import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { digestHex, digestOf } from '../digest.ts';
+import { diskBytes } from './disk-bytes.ts';
 import { protocolError } from '../registry/descriptor.ts';
 import type { Descriptor } from '../registry/descriptor.ts';
 import type { StoredDocument } from '../registry/resolve.ts';
@@ -66,7 +67,7 @@ export class BlobStore {
 
 /** What a file takes on the disk, as du counts it. */
 export async function bytesOf(path: string): Promise<number> {
-  return (await stat(path)).blocks * 512;
+  return diskBytes(await stat(path));
 }
 
 /** A stored document, verified: disks and administrators change files. */

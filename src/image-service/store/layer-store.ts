@@ -9,6 +9,7 @@ import { chmod, mkdir, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BerthError } from '../../errors/catalogue.ts';
 import { digestHex } from '../digest.ts';
+import { diskBytes } from './disk-bytes.ts';
 import { layerPath, layerRecordFile, layerSkeleton, layerTree } from './paths.ts';
 import type { StorePaths } from './paths.ts';
 import type { Trash } from './trash.ts';
@@ -42,7 +43,7 @@ const inodesBesideTree = 4;
 export async function bytesBeside(directory: string): Promise<number> {
   const places = [directory, ...[layerTree, layerSkeleton, layerRecordFile].map((name) => join(directory, name))];
   const found = await Promise.all(places.map((place) => stat(place)));
-  return found.reduce((sum, { blocks }) => sum + blocks * 512, 0);
+  return found.reduce((sum, each) => sum + diskBytes(each), 0);
 }
 
 export class LayerStore {

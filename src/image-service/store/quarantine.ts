@@ -6,6 +6,7 @@
 import { mkdir, readdir, rename, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Logger } from 'pino';
+import { diskBytes } from './disk-bytes.ts';
 import { syncDirectory } from './durable.ts';
 import type { DiskUsage } from './layer-store.ts';
 import { layerTree } from './paths.ts';
@@ -29,7 +30,6 @@ export interface QuarantineParts {
 
 /** Milliseconds for one tree: millions of files on a slow disk. */
 const countTimeout = 10 * 60_000;
-const blockBytes = 512;
 
 export class Quarantine {
   readonly #parts: QuarantineParts;
@@ -108,7 +108,7 @@ export class Quarantine {
 
   async #count(place: string): Promise<DiskUsage> {
     const root = await stat(place);
-    const own = { bytes: root.blocks * blockBytes, inodes: 1 };
+    const own = { bytes: diskBytes(root), inodes: 1 };
     if (!root.isDirectory()) return own;
     const { unpackedBytes, inodes } = await this.#parts.unpacker.check(place, AbortSignal.timeout(countTimeout));
     return { bytes: own.bytes + unpackedBytes, inodes: own.inodes + inodes };
